@@ -1,0 +1,34 @@
+package backend
+
+import (
+	"context"
+
+	"github.com/strongroom/strongroom/keystore"
+)
+
+// ConnectError is why a key store could not be connected: the ConnectionErrorCode that DescribeCustomKeyStores shows, and
+// the cause in the words of the token or proxy, for operators. An opener of backends returns one for every failure that it
+// can name; any other error of an opener means INTERNAL_ERROR.
+type ConnectError struct {
+	Code  keystore.ConnErrorCode
+	Cause error
+}
+
+// Error is for logs.
+func (e *ConnectError) Error() string {
+	if e.Cause == nil {
+		return string(e.Code)
+	}
+	return string(e.Code) + ": " + e.Cause.Error()
+}
+
+// Unwrap gives the cause.
+func (e *ConnectError) Unwrap() error { return e.Cause }
+
+// Drainer is a backend that knows its calls in flight. A backend without it is closed at once when its store is
+// disconnected, and must then see to its calls in Close.
+type Drainer interface {
+	// Drain refuses new calls from now on and returns when no call is in flight, or with ctx's error. It may be called
+	// more than once. Close follows in either case.
+	Drain(ctx context.Context) error
+}
