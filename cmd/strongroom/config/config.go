@@ -1,0 +1,226 @@
+// Package config reads the configuration of `strongroom serve`: one YAML file, strictly decoded, with secrets by
+// reference only. It knows what a configuration may say and finds everything that is wrong with one at once; it opens no
+// listener, token or database.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is the configuration file. Every field is documented in the sample in deploy/.
+type Config struct {
+	Account       string            `yaml:"account"`
+	Regions       []string          `yaml:"regions"`
+	DataDir       string            `yaml:"data_dir"`
+	KMS           Listener          `yaml:"kms"`
+	Admin         Admin             `yaml:"admin"`
+	Database      Database          `yaml:"database"`
+	Tokens        []Token           `yaml:"tokens"`
+	DefaultStores map[string]string `yaml:"default_stores"` // Region to token name
+	Clusters      []Cluster         `yaml:"clusters"`
+	XKS           XKS               `yaml:"xks"`
+	Audit         Audit             `yaml:"audit"`
+	Limits        Limits            `yaml:"limits"`
+	Compatibility Compatibility     `yaml:"compatibility"`
+	Log           Log               `yaml:"log"`
+
+	root *yaml.Node // for the lines of problems
+}
+
+// Listener is an address that serves the KMS API or the XKS proxy API.
+type Listener struct {
+	Listen   string `yaml:"listen"`   // host:port; "" means that there is none
+	TLS      *TLS   `yaml:"tls"`      // nil serves plain HTTP
+	Insecure bool   `yaml:"insecure"` // plain HTTP on an address that others can reach is meant
+}
+
+// TLS names the files of a server's certificate.
+type TLS struct {
+	Certificate string `yaml:"certificate"` // PEM file, leaf first
+	Key         string `yaml:"key"`         // PEM file, readable by its owner only
+	ClientCA    string `yaml:"client_ca"`   // PEM file; clients must then show a certificate of one of these CAs
+}
+
+// Admin is where people and monitoring look at the appliance.
+type Admin struct {
+	Listen string `yaml:"listen"` // host:port of /healthz, /readyz and /metrics; "" means that there is none
+}
+
+// Database says where the state is.
+type Database struct {
+	Path string `yaml:"path"` // SQLite file; "" means strongroom.db in the data directory
+}
+
+// Token is a PKCS#11 token: the module that reaches it and what tells it from the module's other tokens.
+type Token struct {
+	Name        string    `yaml:"name"`         // what the rest of the file calls it
+	Module      string    `yaml:"module"`       // path of the PKCS#11 library
+	ModuleArgs  string    `yaml:"module_args"`  // string for C_Initialize, for libraries that need one
+	URI         string    `yaml:"uri"`          // RFC 7512; instead of label and serial
+	Label       string    `yaml:"label"`        // CKA token label
+	Serial      string    `yaml:"serial"`       // token serial number
+	PIN         SecretRef `yaml:"pin"`          // user PIN; not for tokens that clusters alone use
+	MaxSessions int       `yaml:"max_sessions"` // 0: what suits the token
+	Profile     string    `yaml:"profile"`      // vendor quirks; "" finds out by itself
+}
+
+// Cluster is a CloudHSM-style cluster: a token that a custom key store can be made on.
+type Cluster struct {
+	ID             string `yaml:"id"`              // CloudHsmClusterId
+	Token          string `yaml:"token"`           // name of its token
+	TrustAnchor    string `yaml:"trust_anchor"`    // PEM file that TrustAnchorCertificate must equal; "" accepts any certificate
+	RotatePassword bool   `yaml:"rotate_password"` // whether connect replaces the user PIN by a random one, as AWS does
+	Related        string `yaml:"related"`         // clusters with the same word here may replace each other
+}
+
+// XKS is the proxy endpoint for external key stores.
+type XKS struct {
+	Listener `yaml:",inline"`
+	Realms   []Realm `yaml:"realms"`
+}
+
+// Realm is one isolated path prefix of the proxy.
+type Realm struct {
+	Name        string       `yaml:"name"`
+	PathPrefix  string       `yaml:"path_prefix"` // "/name" serves /name/kms/xks/v1
+	Token       string       `yaml:"token"`       // token that holds its keys
+	Credentials []Credential `yaml:"credentials"` // one, or two while they are changed
+	Keys        []string     `yaml:"keys"`        // external key ids that it serves; empty means none
+	AllKeys     bool         `yaml:"all_keys"`    // serves every AES-256 key of the token
+	Quota       int          `yaml:"quota"`       // calls a second; 0 means no quota
+}
+
+// Credential is a SigV4 credential of a realm.
+type Credential struct {
+	AccessKeyID string    `yaml:"access_key_id"`
+	Secret      SecretRef `yaml:"secret"`
+}
+
+// Audit says where the audit log goes.
+type Audit struct {
+	Dir       string `yaml:"dir"`         // "" means audit in the data directory
+	MaxFileMB int    `yaml:"max_file_mb"` // a file is closed and the next one begun at this size
+}
+
+// Limits bounds what callers can make and ask for. Zeros mean AWS's default quotas.
+type Limits struct {
+	KeysPerRegion   int `yaml:"keys_per_region"`
+	StoresPerRegion int `yaml:"stores_per_region"`
+	AliasesPerKey   int `yaml:"aliases_per_key"`
+	RequestBytes    int `yaml:"request_bytes"`   // largest request body
+	Connections     int `yaml:"connections"`     // open connections to the KMS listener
+	ShutdownSeconds int `yaml:"drain_seconds"`   // how long a stop waits for calls in flight
+	ConnectSeconds  int `yaml:"connect_seconds"` // how long a store may stay CONNECTING
+}
+
+// Compatibility loosens AWS's rules where a site cannot keep them.
+type Compatibility struct {
+	XksEndpointPorts bool `yaml:"xks_endpoint_ports"` // XksProxyUriEndpoint may carry a port
+}
+
+// Log is about the log on standard error.
+type Log struct {
+	Level  string `yaml:"level"`  // debug, info, warn or error
+	Format string `yaml:"format"` // text or json
+}
+
+// Load reads, decodes and validates a file. The error of a file that cannot be read or decoded, and a *Invalid of one
+// that can, name the file.
+func Load(path string) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	c, err := Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if problems := c.Validate(); len(problems) > 0 {
+		return c, &Invalid{Path: path, Problems: problems}
+	}
+	return c, nil
+}
+
+// Parse decodes a configuration over the defaults. It refuses unknown fields, repeated ones and a second document, each
+// with its line.
+func Parse(data []byte) (*Config, error) {
+	c := &Config{
+		Admin: Admin{Listen: "127.0.0.1:8081"},
+		Audit: Audit{MaxFileMB: 100},
+		Log:   Log{Level: "info", Format: "text"},
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(c); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, errors.New("the file is empty")
+		}
+		return nil, readable(err)
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("the file has a second YAML document; keep one")
+	}
+	c.root = new(yaml.Node)
+	if err := yaml.Unmarshal(data, c.root); err != nil {
+		return nil, readable(err)
+	}
+	c.fill()
+	return c, nil
+}
+
+// fill sets what depends on other fields.
+func (c *Config) fill() {
+	if c.DataDir != "" {
+		if c.Database.Path == "" {
+			c.Database.Path = filepath.Join(c.DataDir, "strongroom.db")
+		}
+		if c.Audit.Dir == "" {
+			c.Audit.Dir = filepath.Join(c.DataDir, "audit")
+		}
+	}
+	for i := range c.XKS.Realms {
+		if r := &c.XKS.Realms[i]; r.Name == "" {
+			r.Name = strings.Trim(r.PathPrefix, "/")
+		}
+	}
+}
+
+// AdminSocket is the path of the admin socket.
+func (c *Config) AdminSocket() string { return filepath.Join(c.DataDir, "admin.sock") }
+
+// Token gives the token of that name, nil where there is none.
+func (c *Config) Token(name string) *Token {
+	for i := range c.Tokens {
+		if c.Tokens[i].Name == name {
+			return &c.Tokens[i]
+		}
+	}
+	return nil
+}
+
+var unknownField = regexp.MustCompile(`^line (\d+): field (\S+) not found in type \S+$`)
+
+// readable puts the decoder's errors, which name Go types, into words for the person who wrote the file.
+func readable(err error) error {
+	var te *yaml.TypeError
+	if !errors.As(err, &te) {
+		return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	lines := make([]string, len(te.Errors))
+	for i, e := range te.Errors {
+		lines[i] = e
+		if m := unknownField.FindStringSubmatch(e); m != nil {
+			lines[i] = fmt.Sprintf("line %s: there is no field %q here; see the sample configuration for all fields", m[1], m[2])
+		}
+	}
+	return errors.New(strings.Join(lines, "; "))
+}
