@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes of every command.
+const (
+	exitOK     = 0
+	exitFailed = 1 // refused or failed
+	exitUsage  = 2
+)
+
+// failure is an error of a command that was called as it should be.
+type failure struct{ error }
+
+func (f failure) Unwrap() error { return f.error }
+
+// run executes a command line and gives its exit code. Every error is one clear line (or one a problem) on stderr.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	var f failure
+	if errors.As(err, &f) {
+		if msg := f.Error(); msg != "" {
+			for _, line := range strings.Split(msg, "\n") {
+				fmt.Fprintln(stderr, "strongroom: "+line)
+			}
+		}
+		return exitFailed
+	}
+	fmt.Fprintf(stderr, "strongroom: %s; see strongroom --help\n", strings.TrimSpace(strings.SplitN(err.Error(), "\n", 2)[0]))
+	return exitUsage
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "strongroom",
+		Short: "A key appliance with the AWS KMS API, whose keys never leave an HSM",
+		Long: "Strongroom speaks the AWS KMS API. Behind it every key lives on a PKCS#11 token.\n\n" +
+			"Try it with `strongroom dev`; run it with `strongroom init` and `strongroom serve`.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:          cobra.NoArgs,
+	}
+	root.AddCommand(
+		newDev(), newInit(), newServe(), newCheck(), newStatus(), newOrphans(), newPrincipals(), newToken(), newAudit(),
+		newBench(), newVersion(),
+	)
+	return root
+}
+
+// group is a command that only has subcommands.
+func group(use, short string, subs ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
+		Use: use, Short: short,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("there is no command %q under %s", args[0], cmd.CommandPath())
+			}
+			return fmt.Errorf("%s needs a subcommand: %s", cmd.CommandPath(), names(cmd))
+		},
+	}
+	c.AddCommand(subs...)
+	return c
+}
+
+func names(cmd *cobra.Command) string {
+	var all []string
+	for _, s := range cmd.Commands() {
+		all = append(all, s.Name())
+	}
+	return strings.Join(all, ", ")
+}
+
+// doing makes the RunE of a command: what fn returns is a failure, not a mistake in the command line.
+func doing(fn func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := fn(cmd, args); err != nil {
+			return failure{err}
+		}
+		return nil
+	}
+}
+
+// printJSON writes v for programs.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// table writes rows for people; the first is the heading. Cells that are empty show a dash.
+func table(w io.Writer, rows ...[]string) error {
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for _, row := range rows {
+		for i, cell := range row {
+			if cell == "" {
+				cell = "-"
+			}
+			if i > 0 {
+				fmt.Fprint(tw, "\t")
+			}
+			fmt.Fprint(tw, cell)
+		}
+		fmt.Fprintln(tw)
+	}
+	return tw.Flush()
+}
+
+// fields writes name and value pairs for people, those without a value left out.
+func fields(w io.Writer, pairs ...string) error {
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			fmt.Fprintf(tw, "%s\t%s\n", pairs[i], pairs[i+1])
+		}
+	}
+	return tw.Flush()
+}
+
+// stamp shows a time to people; nothing for the zero time.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
