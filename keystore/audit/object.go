@@ -37,6 +37,15 @@ func RawObject(text []byte) (Object, error) {
 	return Object{b: trimEnd(compact(text))}, nil
 }
 
+// WrittenObject makes an Object of text that the caller has written as one JSON object without white space between its
+// tokens. It is not checked, and kept as it is: the text must not change before the event is appended. "null" is none.
+func WrittenObject(text []byte) Object {
+	if len(text) == 0 || text[0] != '{' {
+		return Object{}
+	}
+	return Object{b: text[: len(text)-1 : len(text)-1]}
+}
+
 // IsZero tells whether there is no object.
 func (o Object) IsZero() bool { return o.b == nil }
 
