@@ -68,7 +68,7 @@ var storeTable = map[Action]storeRule{
 		cure: "Connect the custom key store and try the request again."},
 }
 
-// StoreActions lists the actions that name a custom key store, in no particular order of importance: by name.
+// StoreActions lists the actions that name a custom key store, by name.
 func StoreActions() []Action {
 	var all []Action
 	for _, a := range keylessActions {

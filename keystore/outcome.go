@@ -116,8 +116,8 @@ func (o Outcome) fitFirst() Outcome {
 
 // The cells that the table is made of.
 var (
-	ok     = Outcome{Verdict: Allow}
-	okLate = cell(Allow, "", "", "[12]", "[12]")
+	yes     = Outcome{Verdict: Allow}
+	yesLate = cell(Allow, "", "", "[12]", "[12]")
 
 	disabled        = cell(Deny, KindDisabled, textDisabled, "[1]", "[1]")
 	deleting        = cell(Deny, KindInvalidState, textDeleting, "[3]", "[3]")

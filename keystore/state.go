@@ -34,13 +34,13 @@ func (s State) column() int {
 
 // Rows that several actions share.
 var (
-	always  = row{ok, ok, ok, ok, ok, ok, ok, ok}
-	unless  = row{ok, ok, deleting, deletingReplica, ok, ok, ok, ok}
-	toggles = row{ok, ok, deleting, deletingReplica, importing, okLate, creating, updating}
-	ciphers = row{ok, disabled, deletingUse, deletingRepUse, importing, unavailable, creating, ok}
-	proves  = row{ok, disabled, deletingUse, deletingRepUse, importingAsym, neverAway, creating, ok}
-	capsule = row{ok, disabled, deletingUse, deletingRepUse, neverImporting, neverAway, creating, ok}
-	makes   = row{pairs, disabled, deletingUse, deletingRepUse, importing, unavailable, creating, ok}
+	always  = row{yes, yes, yes, yes, yes, yes, yes, yes}
+	unless  = row{yes, yes, deleting, deletingReplica, yes, yes, yes, yes}
+	toggles = row{yes, yes, deleting, deletingReplica, importing, yesLate, creating, updating}
+	ciphers = row{yes, disabled, deletingUse, deletingRepUse, importing, unavailable, creating, yes}
+	proves  = row{yes, disabled, deletingUse, deletingRepUse, importingAsym, neverAway, creating, yes}
+	capsule = row{yes, disabled, deletingUse, deletingRepUse, neverImporting, neverAway, creating, yes}
+	makes   = row{pairs, disabled, deletingUse, deletingRepUse, importing, unavailable, creating, yes}
 	rotator = row{rotates, rotatesDisabled, rotatesDeleting, rotatesDeletingRep, rotatesNever, rotatesAway, creating, rotates}
 )
 
@@ -48,14 +48,14 @@ var (
 // states of AWS KMS keys"; newer operations by their error lists). It equals testdata/spec/key-states.csv cell by cell.
 // Columns: Enabled, Disabled, PendingDeletion, PendingReplicaDeletion, PendingImport, Unavailable, Creating, Updating.
 var keyTable = map[Action]row{
-	ActionCancelKeyDeletion: {notDeleting, notDeleting, ok, ok, notDeleting, notDeletingAway, notDeleting, notDeleting},
+	ActionCancelKeyDeletion: {notDeleting, notDeleting, yes, yes, notDeleting, notDeletingAway, notDeleting, notDeleting},
 	ActionCreateAlias:       unless,
-	ActionCreateGrant:       {ok, disabled, deletingUse, deletingRepUse, importing, ok, creating, ok},
+	ActionCreateGrant:       {yes, disabled, deletingUse, deletingRepUse, importing, yes, creating, yes},
 	ActionDecapsulate:       capsule,
 	ActionDecrypt:           ciphers,
 	ActionDeleteAlias:       always,
 	ActionDeleteImportedKeyMaterial: {
-		imports, imports, imports, imports, ok, neverImported, creating, updating,
+		imports, imports, imports, imports, yes, neverImported, creating, updating,
 	},
 	ActionDeriveSharedSecret:                  proves,
 	ActionDescribeKey:                         always,
@@ -76,11 +76,11 @@ var keyTable = map[Action]row{
 		rotates, rotates, rotates, rotates, rotatesNever, rotatesAway, rotates, rotates,
 	},
 	ActionGetParametersForImport: {
-		imports, imports, importsDeleting, importsDeletingRep, ok, importsAway, creating, updating,
+		imports, imports, importsDeleting, importsDeletingRep, yes, importsAway, creating, updating,
 	},
-	ActionGetPublicKey: {ok, ok, deletingUse, deletingRepUse, importingAsym, neverAway, creating, ok},
+	ActionGetPublicKey: {yes, yes, deletingUse, deletingRepUse, importingAsym, neverAway, creating, yes},
 	ActionImportKeyMaterial: {
-		imports, imports, importsDeleting, importsDeletingRep, ok, importsAway, creating, ok,
+		imports, imports, importsDeleting, importsDeletingRep, yes, importsAway, creating, yes,
 	},
 	ActionListAliases:     always,
 	ActionListGrants:      always,
@@ -99,14 +99,14 @@ var keyTable = map[Action]row{
 	ActionRotateKeyOnDemand: {
 		rotatesBare, rotatesDisabled, rotatesDeleting, rotatesDeletingRep, importingRotate, rotatesAway, creating, rotatesBare,
 	},
-	ActionScheduleKeyDeletion:  {ok, ok, deleting, deletingReplica, ok, ok, ok, updating},
+	ActionScheduleKeyDeletion:  {yes, yes, deleting, deletingReplica, yes, yes, yes, updating},
 	ActionSign:                 proves,
 	ActionTagResource:          unless,
 	ActionUntagResource:        unless,
-	ActionUpdateAlias:          {ok, ok, retargets, retargets, ok, ok, ok, ok},
+	ActionUpdateAlias:          {yes, yes, retargets, retargets, yes, yes, yes, yes},
 	ActionUpdateKeyDescription: unless,
 	ActionUpdatePrimaryRegion: {
-		primary, disabled, deletingUse, deletingRepUse, importing, neverAway, creating, ok,
+		primary, disabled, deletingUse, deletingRepUse, importing, neverAway, creating, yes,
 	},
 	ActionVerify:    proves,
 	ActionVerifyMac: proves,

@@ -1,0 +1,188 @@
+// Package crypt is the service of cryptographic operations: it finds the key, has the gate decide, chooses by table how
+// keys of that family do it, and lets the key's backend do the cryptography. It reads keys from memory (a Directory) and
+// never touches the database.
+package crypt
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/strongroom/strongroom/keystore"
+	"github.com/strongroom/strongroom/keystore/access"
+	"github.com/strongroom/strongroom/keystore/audit"
+	"github.com/strongroom/strongroom/keystore/backend"
+)
+
+// Observer is told what metrics count. Its methods must not block.
+type Observer interface {
+	// PendingDeletionUse: somebody who may use the key tried to, while its deletion is scheduled.
+	PendingDeletionUse(k *keystore.Key, a keystore.Action)
+}
+
+// Config holds the service's ports. Audit and Observer may be nil.
+type Config struct {
+	DB       keystore.Directory
+	Resolver backend.Resolver
+	Gate     *access.Gate
+	Clock    keystore.Clock
+	// Audit takes an event of its own for every attempt to use a key that is pending deletion; requests themselves are
+	// recorded by whoever answers them.
+	Audit    audit.Log
+	Observer Observer
+}
+
+// Service does the cryptographic operations. It is safe for concurrent use and keeps no key material.
+type Service struct {
+	cfg        Config
+	conditions map[string]map[string][]string // by algorithm: condition keys of a request without an alias; read only
+	scratch    sync.Pool                      // of *scratch
+}
+
+// New makes the service.
+func New(cfg Config) *Service {
+	s := &Service{cfg: cfg, conditions: map[string]map[string][]string{}}
+	for _, spec := range keystore.Specs() {
+		info, _ := keystore.LookupSpec(spec)
+		for _, a := range info.Algorithms(keystore.UsageEncryptDecrypt) {
+			s.conditions[a] = map[string][]string{"kms:EncryptionAlgorithm": {a}}
+		}
+	}
+	s.scratch.New = func() any { return &scratch{aad: make([]byte, 0, 512)} }
+	return s
+}
+
+// scratch is what a call passes on by reference and nobody keeps.
+type scratch struct {
+	request access.Request
+	handle  backend.Handle
+	aad     []byte
+}
+
+func (s *Service) borrow() *scratch { return s.scratch.Get().(*scratch) }
+
+// giveBack ends the use of a scratch. It forgets what the call put there.
+func (s *Service) giveBack(t *scratch) {
+	t.request, t.handle = access.Request{}, backend.Handle{}
+	if cap(t.aad) <= 16<<10 {
+		s.scratch.Put(t)
+	}
+}
+
+// use is a key that a request names, with where it lives.
+type use struct {
+	key     *keystore.Key
+	arn     string
+	info    *keystore.SpecInfo
+	backend backend.Backend // nil while the store is not connected
+	conn    keystore.ConnState
+}
+
+// find resolves an identifier that a caller gave.
+func (s *Service) find(ctx context.Context, c *keystore.Caller, given string) (use, error) {
+	k, err := keystore.ResolveKey(ctx, s.cfg.DB, c, given, keystore.RefKeyOrAlias)
+	if err != nil {
+		return use{}, err
+	}
+	return s.useOf(k)
+}
+
+func (s *Service) useOf(k *keystore.Key) (use, error) {
+	info, ok := keystore.LookupSpec(k.Spec)
+	if !ok {
+		return use{}, keystore.Faultf(keystore.KindInternal, "key spec %s", k.Spec)
+	}
+	b, conn := s.cfg.Resolver.Resolve(k.Region, k.StoreID)
+	return use{key: k, arn: k.ARN(), info: info, backend: b, conn: conn}, nil
+}
+
+// demand is what a request asks of the gate.
+type demand struct {
+	action     keystore.Action
+	permission string // "" is kms:<action>
+	given      string // the key identifier as given
+	algorithm  string // "" where the request names none
+	context    map[string]string
+	tokens     []string
+	sameKey    string // kms:ReEncryptOnSameKey; "" elsewhere
+	stateless  bool   // authorise only
+}
+
+// admit has the gate decide, and marks attempts to use a key whose deletion is scheduled.
+func (s *Service) admit(ctx context.Context, c *keystore.Caller, t *scratch, u *use, d *demand) error {
+	t.request = access.Request{
+		Caller: c, Action: d.action, Permission: d.permission, Key: u.key, Conn: u.conn,
+		EncryptionContext: d.context, GrantTokens: d.tokens,
+		Conditions: s.conditionsOf(d), Now: s.cfg.Clock.Now(), NoStateCheck: d.stateless,
+	}
+	err := s.cfg.Gate.Admit(ctx, &t.request)
+	if err != nil && u.key.PendingDeletion() && keystore.KindOf(err) == keystore.KindInvalidState {
+		return s.markPending(ctx, c, u.key, d.action, err)
+	}
+	return err
+}
+
+// conditionsOf gives the condition keys that a request brings itself. Most requests share a map.
+func (s *Service) conditionsOf(d *demand) map[string][]string {
+	shared := s.conditions[d.algorithm]
+	alias := keystore.AliasOf(d.given)
+	if alias == "" && d.sameKey == "" {
+		return shared
+	}
+	own := make(map[string][]string, len(shared)+2)
+	for k, v := range shared {
+		own[k] = v
+	}
+	if alias != "" {
+		own["kms:RequestAlias"] = []string{alias}
+	}
+	if d.sameKey != "" {
+		own["kms:ReEncryptOnSameKey"] = []string{d.sameKey}
+	}
+	return own
+}
+
+// markPending tells the observer and the audit log of an attempt to use a key whose deletion is scheduled.
+func (s *Service) markPending(ctx context.Context, c *keystore.Caller, k *keystore.Key, a keystore.Action, refusal error) error {
+	if s.cfg.Observer != nil {
+		s.cfg.Observer.PendingDeletionUse(k, a)
+	}
+	if s.cfg.Audit == nil {
+		return refusal
+	}
+	if err := s.cfg.Audit.Append(ctx, audit.PendingDeletionUse(c, k, a, s.cfg.Clock.Now()), false); err != nil {
+		return (&keystore.Fault{Kind: keystore.KindInternal}).Because(err)
+	}
+	return refusal
+}
+
+// algorithm checks the algorithm of a request against the key, after the gate admitted the usage.
+func (u *use) algorithm(a string) error {
+	if slices.Contains(u.info.Algorithms(u.key.Usage), a) {
+		return nil
+	}
+	return keystore.Faultf(keystore.KindInvalidKeyUsage, "Algorithm %s is incompatible with key spec %s.", a, u.key.Spec)
+}
+
+// reach gives the backend, or the fault of a key whose token can't be reached at all.
+func (u *use) reach() (backend.Backend, error) {
+	if u.backend == nil {
+		return nil, keystore.Faultf(keystore.KindKeyUnavailable, "%s is not available. Try again later.", u.arn)
+	}
+	return u.backend, nil
+}
+
+// dryRun is what a request that would have succeeded answers under DryRun.
+func dryRun() error {
+	return keystore.Faultf(keystore.KindDryRunOperation, "The request would have succeeded, but the DryRun option is set.")
+}
+
+// defaultAlgorithm is the algorithm of a request that names none.
+func defaultAlgorithm(a string) string {
+	if a == "" {
+		return symmetricAlgorithm
+	}
+	return a
+}
+
+const symmetricAlgorithm = "SYMMETRIC_DEFAULT"
