@@ -89,7 +89,7 @@ type GrantTx interface {
 	DeleteGrant(region string, key KeyID, grantID string) error
 	// Grants lists a key's grants by id, those greater than after, at most limit; grantee and grantID filter where not "".
 	Grants(region string, key KeyID, grantee, grantID, after string, limit int) ([]*Grant, error)
-	// RetirableGrants lists by (key, id) the grants with that retiring principal.
+	// RetirableGrants lists by (key, id) the grants with that retiring principal; after is the last one's KeyID + "/" + ID.
 	RetirableGrants(region, retiring, after string, limit int) ([]*Grant, error)
 	CountGrants(region string, key KeyID) (int, error)
 }

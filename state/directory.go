@@ -207,8 +207,9 @@ func (d *DB) loadStores(ctx context.Context) (*map[ref]*keystore.Store, error) {
 	return &held, nil
 }
 
-// PrincipalGeneration changes with every commit that touched a principal or a credential: whoever keeps something
-// derived from them asks it before each use. It takes no lock.
+// PrincipalGeneration changes with every commit that touched a principal or a credential, before Update returns. Whoever
+// keeps something derived from them asks it before reading what it is derived from, and again before each use. It takes
+// no lock.
 func (d *DB) PrincipalGeneration() uint64 { return d.directory.principals.Load() }
 
 // The estimates count text and a flat sum for structures and bookkeeping.

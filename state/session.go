@@ -25,7 +25,7 @@ func (s *session) prepare(ctx context.Context, query string) (*sql.Stmt, error) 
 	}
 	st, err := s.conn.PrepareContext(ctx, s.dialect.Rebind(query))
 	if err != nil {
-		return nil, err
+		return nil, s.doubt(err)
 	}
 	s.stmts[query] = st
 	return st, nil
@@ -38,7 +38,7 @@ func (s *session) exec(ctx context.Context, query string, args ...any) (int64, e
 	}
 	r, err := st.ExecContext(ctx, args...)
 	if err != nil {
-		return 0, err
+		return 0, s.doubt(err)
 	}
 	return r.RowsAffected()
 }
@@ -48,7 +48,16 @@ func (s *session) query(ctx context.Context, query string, args ...any) (*sql.Ro
 	if err != nil {
 		return nil, err
 	}
-	return st.QueryContext(ctx, args...)
+	rows, err := st.QueryContext(ctx, args...)
+	return rows, s.doubt(err)
+}
+
+// doubt gives up the session where the error says that its connection is lost.
+func (s *session) doubt(err error) error {
+	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) {
+		s.broken = true
+	}
+	return err
 }
 
 // begin starts a transaction. The caller's context bounds the wait for a lock that another process may hold; where it

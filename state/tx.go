@@ -121,11 +121,12 @@ func (t *tx) each(query string, args []any, fn func(scan func(...any) error) err
 	}
 	rows, err := t.s.query(t.run, query, args...)
 	if err != nil {
+		t.failed = err
 		return err
 	}
 	defer func() {
-		if e := rows.Close(); err == nil {
-			err = e
+		if e := errors.Join(rows.Err(), rows.Close()); err == nil && e != nil {
+			t.failed, err = e, e
 		}
 	}()
 	for rows.Next() {
@@ -133,7 +134,7 @@ func (t *tx) each(query string, args []any, fn func(scan func(...any) error) err
 			return err
 		}
 	}
-	return rows.Err()
+	return nil
 }
 
 // list reads rows into values.

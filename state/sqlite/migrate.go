@@ -25,13 +25,18 @@ var (
 	ErrNewer   = errors.New("a newer release of Strongroom has written it")
 )
 
-// migrate brings the schema up to this program's. The schema's number is the header's user version, and changes in the
-// transaction of its migration.
-func migrate(ctx context.Context, db *sql.DB) error {
+// prepareSchema brings the schema up to this program's.
+func prepareSchema(ctx context.Context, db *sql.DB) error {
 	steps, err := state.Migrations(migrationFiles, "migrations")
 	if err != nil {
 		return err
 	}
+	return migrate(ctx, db, steps)
+}
+
+// migrate applies the steps that the database lacks. The schema's number is the header's user version, and changes in
+// the transaction of its migration. Nothing in the file is touched before it is known to be ours.
+func migrate(ctx context.Context, db *sql.DB, steps []state.Migration) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return describe(err)
@@ -43,6 +48,13 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	}
 	if version > len(steps) {
 		return fmt.Errorf("%w: its schema is number %d, this release knows %d", ErrNewer, version, len(steps))
+	}
+	var mode string
+	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		return fmt.Errorf("its file system cannot hold a write-ahead log (journal mode %s)", mode)
 	}
 	for _, step := range steps[version:] {
 		if err := apply(ctx, conn, step); err != nil {

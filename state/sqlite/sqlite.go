@@ -5,6 +5,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,6 +25,8 @@ type Options struct {
 	Create bool
 	// CacheBytes is state.Config.CacheBytes.
 	CacheBytes int64
+
+	wrap func(driver.Connector) driver.Connector // tests of faults stand between the driver and the pools
 }
 
 // ErrMissing is the error of opening a database that does not exist, without Options.Create.
@@ -40,22 +43,22 @@ func Open(ctx context.Context, path string, o Options) (*state.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
-	writer, err := pool(path, 1, "busy_timeout(5000)", "journal_mode(WAL)")
+	writer, err := o.pool(path, 1)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
-	if err := migrate(ctx, writer); err != nil {
+	if err := prepareSchema(ctx, writer); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), writer.Close())
 	}
 	readers := max(4, runtime.GOMAXPROCS(0))
 	// Views and lookups have a set of connections each.
-	reader, err := pool(path, 2*readers, "busy_timeout(5000)", "query_only(1)")
+	reader, err := o.pool(path, 2*readers, "query_only(1)")
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), writer.Close())
 	}
 	return state.New(state.Config{
 		Writer: writer, Reader: reader, Readers: readers,
-		Dialect: dialect{}, Upkeep: &upkeep{path: path}, CacheBytes: o.CacheBytes,
+		Dialect: dialect{}, Upkeep: &upkeep{path: path, options: o}, CacheBytes: o.CacheBytes,
 	}), nil
 }
 
@@ -105,17 +108,16 @@ func syncDir(dir string) error {
 }
 
 // pool makes connections that all have the same settings. synchronous FULL writes the log to disk before a commit
-// returns; trusted_schema and defensive keep a tampered file from reaching further than its own tables.
-func pool(path string, n int, pragmas ...string) (*sql.DB, error) {
-	q := url.Values{"_txlock": {"deferred"}}
-	pragmas = append(pragmas, "synchronous(FULL)", "foreign_keys(1)", "trusted_schema(0)", "secure_delete(FAST)",
-		"journal_size_limit(67108864)")
-	for _, p := range pragmas {
-		q.Add("_pragma", p)
-	}
+// returns; trusted_schema keeps the schema of a file that was tampered with from calling functions.
+func (o Options) pool(path string, n int, pragmas ...string) (*sql.DB, error) {
+	q := url.Values{"_pragma": append(pragmas, "busy_timeout(5000)", "synchronous(FULL)", "foreign_keys(1)",
+		"trusted_schema(0)", "secure_delete(FAST)", "journal_size_limit(67108864)")}
 	connector, err := sqlite.NewConnector((&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
 	if err != nil {
 		return nil, err
+	}
+	if o.wrap != nil {
+		connector = o.wrap(connector)
 	}
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(n)

@@ -13,10 +13,13 @@ import (
 )
 
 // upkeep works on connections of its own, so that a check or a backup takes none from the appliance.
-type upkeep struct{ path string }
+type upkeep struct {
+	path    string
+	options Options
+}
 
 func (u *upkeep) with(fn func(db *sql.DB) error) error {
-	db, err := pool(u.path, 1, "busy_timeout(5000)")
+	db, err := u.options.pool(u.path, 1)
 	if err != nil {
 		return err
 	}
