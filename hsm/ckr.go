@@ -24,6 +24,7 @@ const (
 	ckrPINIncorrect          CKR = 0xa0
 	ckrSessionCount          CKR = 0xb1
 	ckrSessionHandleInvalid  CKR = 0xb3
+	ckrTemplateInconsistent  CKR = 0xd1
 	ckrTokenWriteProtected   CKR = 0xe2
 	ckrUserAlreadyLoggedIn   CKR = 0x100
 	ckrUserNotLoggedIn       CKR = 0x101

@@ -69,6 +69,7 @@ const (
 	ckmECEdwardsPairGen uint = 0x1055
 	ckmEdDSA            uint = 0x1057
 	ckmAESKeyGen        uint = 0x1080
+	ckmAESECB           uint = 0x1081
 	ckmAESCBC           uint = 0x1082
 	ckmAESGCM           uint = 0x1087
 	ckmAESKeyWrapPad    uint = 0x210a

@@ -43,6 +43,8 @@ type Session interface {
 	Login(user UserType, pin Secret) error
 	// Logout ends the login of the whole process.
 	Logout() error
+	// LoggedIn reports whether the session is alive and its user logged in.
+	LoggedIn() (bool, error)
 	// InitPIN sets the user PIN; the security officer must be logged in.
 	InitPIN(pin Secret) error
 	// SetPIN changes the PIN of the user who is logged in.

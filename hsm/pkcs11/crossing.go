@@ -1,0 +1,131 @@
+//go:build cgo
+
+package pkcs11
+
+/*
+#cgo linux LDFLAGS: -ldl
+#cgo noescape sr_gcm
+#cgo nocallback sr_gcm
+#cgo noescape sr_oneshot
+#cgo nocallback sr_oneshot
+#cgo noescape sr_wrap
+#cgo nocallback sr_wrap
+#cgo noescape sr_random
+#cgo nocallback sr_random
+#cgo noescape sr_attributes
+#cgo nocallback sr_attributes
+#include <stdlib.h>
+#include "crossing.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/strongroom/strongroom/hsm"
+)
+
+// functions is a library's function list, for calls in a single crossing.
+type functions struct{ list *C.struct_sr_functions }
+
+// loadFunctions gets the function list of a library by its path; the loader
+// gives the same library again if it is loaded already.
+func loadFunctions(path string) (functions, error) {
+	cpath := C.CString(path)
+	defer C.free(unsafe.Pointer(cpath))
+	var why *C.char
+	list := C.sr_load(cpath, &why)
+	if list == nil {
+		return functions{}, fmt.Errorf("%s: %s", path, C.GoString(why))
+	}
+	return functions{list}, nil
+}
+
+// ptr is the address of a slice's bytes; modules get an address that is no
+// null pointer for empty input too, for some take null for a size query.
+func ptr(b []byte) *C.sr_byte {
+	if len(b) == 0 {
+		return (*C.sr_byte)(unsafe.Pointer(&emptyInput[0]))
+	}
+	return (*C.sr_byte)(unsafe.Pointer(&b[0]))
+}
+
+var emptyInput [1]byte
+
+func (f functions) crypt(init C.int, session, key uint, m *hsm.Mechanism, in, out []byte) (int, error) {
+	var r C.struct_sr_result
+	if m.Type == ckmAESGCM {
+		r = C.sr_gcm(f.list, init, C.sr_ulong(session), C.sr_ulong(key),
+			ptr(m.IV), C.sr_ulong(len(m.IV)), ptr(m.AAD), C.sr_ulong(len(m.AAD)),
+			ptr(in), C.sr_ulong(len(in)), ptr(out), C.sr_ulong(len(out)))
+	} else {
+		r = C.sr_oneshot(f.list, init, C.sr_ulong(session), C.sr_ulong(key),
+			C.sr_ulong(m.Type), ptr(m.Param), C.sr_ulong(len(m.Param)),
+			ptr(in), C.sr_ulong(len(in)), ptr(out), C.sr_ulong(len(out)))
+	}
+	if r.rv != 0 {
+		return 0, hsm.CKR(r.rv)
+	}
+	if r.len > C.sr_ulong(len(out)) {
+		return 0, fmt.Errorf("the module says that it wrote %d bytes into %d", r.len, len(out))
+	}
+	return int(r.len), nil
+}
+
+func (f functions) wrap(session uint, m *hsm.Mechanism, wrapping, key uint, out []byte) (int, error) {
+	r := C.sr_wrap(f.list, C.sr_ulong(session), C.sr_ulong(m.Type), ptr(m.Param), C.sr_ulong(len(m.Param)),
+		C.sr_ulong(wrapping), C.sr_ulong(key), ptr(out), C.sr_ulong(len(out)))
+	if r.rv != 0 {
+		return 0, hsm.CKR(r.rv)
+	}
+	if r.len > C.sr_ulong(len(out)) {
+		return 0, fmt.Errorf("the module says that it wrote %d bytes into %d", r.len, len(out))
+	}
+	return int(r.len), nil
+}
+
+func (f functions) random(session uint, p []byte) error {
+	if rv := C.sr_random(f.list, C.sr_ulong(session), ptr(p), C.sr_ulong(len(p))); rv != 0 {
+		return hsm.CKR(rv)
+	}
+	return nil
+}
+
+// attributeRoom is the room for one attribute: an RSA-4096 modulus has 512
+// bytes, a label of ours 200. maxAttributes is SR_MAX_ATTRIBUTES.
+const (
+	attributeRoom = 1024
+	maxAttributes = 32
+)
+
+// attributes reads many attributes in one crossing and leaves out those that
+// the object has not, does not show, or that do not fit.
+func (f functions) attributes(session, object uint, types []uint) ([]hsm.Attribute, error) {
+	if len(types) == 0 {
+		return nil, nil
+	}
+	if len(types) > maxAttributes {
+		return nil, fmt.Errorf("%d attributes asked for at once", len(types))
+	}
+	var ctypes, lens [maxAttributes]C.sr_ulong
+	for i, t := range types {
+		ctypes[i] = C.sr_ulong(t)
+	}
+	values := make([]byte, len(types)*attributeRoom)
+	rv := C.sr_attributes(f.list, C.sr_ulong(session), C.sr_ulong(object),
+		&ctypes[0], &lens[0], C.sr_ulong(len(types)), ptr(values), attributeRoom)
+	if rv != 0 {
+		return nil, hsm.CKR(rv)
+	}
+	out := make([]hsm.Attribute, 0, len(types))
+	for i, t := range types {
+		if n := lens[i]; n <= attributeRoom {
+			at := i * attributeRoom
+			value := append([]byte(nil), values[at:at+int(n)]...)
+			out = append(out, hsm.Attribute{Type: t, Value: value})
+		}
+	}
+	clear(values)
+	return out, nil
+}

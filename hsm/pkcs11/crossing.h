@@ -1,0 +1,56 @@
+/* The part of PKCS#11 2.40 that the single crossings need, by the layout that
+   the specification gives for Unix: natural alignment, CK_ULONG = unsigned long. */
+#ifndef STRONGROOM_CROSSING_H
+#define STRONGROOM_CROSSING_H
+
+typedef unsigned long sr_ulong;
+typedef unsigned char sr_byte;
+
+struct sr_version { sr_byte major, minor; };
+
+/* CK_FUNCTION_LIST as the version and its 68 pointers in the specified order. */
+struct sr_functions { struct sr_version version; void *fn[68]; };
+
+struct sr_mechanism { sr_ulong type; void *param; sr_ulong param_len; };
+struct sr_gcm { sr_byte *iv; sr_ulong iv_len; sr_ulong iv_bits; sr_byte *aad; sr_ulong aad_len; sr_ulong tag_bits; };
+struct sr_attribute { sr_ulong type; void *value; sr_ulong len; };
+
+/* What a crossing came to: the code, and the length of the result. */
+struct sr_result { sr_ulong rv; sr_ulong len; };
+
+/* Positions in the function list, C_Initialize being 0. */
+enum {
+	SR_GET_ATTRIBUTE_VALUE = 24,
+	SR_ENCRYPT_INIT = 29, SR_ENCRYPT = 30,
+	SR_DECRYPT_INIT = 33, SR_DECRYPT = 34,
+	SR_SIGN_INIT = 42, SR_SIGN = 43,
+	SR_WRAP_KEY = 60,
+	SR_GENERATE_RANDOM = 64
+};
+
+/* sr_load returns the function list of a library that is already loaded. */
+struct sr_functions *sr_load(const char *path, const char **why);
+
+/* sr_gcm makes init and call with AES-GCM; init is SR_ENCRYPT_INIT or
+   SR_DECRYPT_INIT. iv is written back to if the token makes it. */
+struct sr_result sr_gcm(struct sr_functions *f, int init, sr_ulong session, sr_ulong key,
+	sr_byte *iv, sr_ulong iv_len, sr_byte *aad, sr_ulong aad_len,
+	sr_byte *in, sr_ulong in_len, sr_byte *out, sr_ulong out_len);
+
+/* sr_oneshot makes init and call with a parameter block that holds no pointers;
+   init is any of the three. */
+struct sr_result sr_oneshot(struct sr_functions *f, int init, sr_ulong session, sr_ulong key,
+	sr_ulong mechanism, sr_byte *param, sr_ulong param_len,
+	sr_byte *in, sr_ulong in_len, sr_byte *out, sr_ulong out_len);
+
+struct sr_result sr_wrap(struct sr_functions *f, sr_ulong session, sr_ulong mechanism,
+	sr_byte *param, sr_ulong param_len, sr_ulong wrapping, sr_ulong key, sr_byte *out, sr_ulong out_len);
+
+sr_ulong sr_random(struct sr_functions *f, sr_ulong session, sr_byte *out, sr_ulong len);
+
+/* sr_attributes reads n attributes into slices of room bytes each. lens[i] is
+   the length, or ~0 for an attribute that the object has not or does not show. */
+sr_ulong sr_attributes(struct sr_functions *f, sr_ulong session, sr_ulong object,
+	const sr_ulong *types, sr_ulong *lens, sr_ulong n, sr_byte *values, sr_ulong room);
+
+#endif

@@ -1,0 +1,104 @@
+package hsm
+
+import (
+	"context"
+	"time"
+)
+
+// Pauses between two re-initialisations of a module. They disturb every token
+// of the module for as long as the module takes to load, so a token that is
+// alone may try soon, and one with healthy neighbours may not.
+const (
+	reinitPauseAlone    = time.Second
+	reinitPauseCrowded  = 20 * time.Second
+	drainTimeoutDivisor = 2 // a drain may take half a call's deadline
+)
+
+// mayReinit reports whether the module may be initialised anew now, and takes
+// note that it will be.
+func (l *Library) mayReinit(cfg Config) bool {
+	now := cfg.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	pause := reinitPauseAlone
+	for _, c := range l.cores {
+		if c.live.Load() != 0 {
+			pause = reinitPauseCrowded
+		}
+	}
+	if !l.lastReinit.IsZero() && now.Sub(l.lastReinit) < pause {
+		return false
+	}
+	l.lastReinit = now
+	return true
+}
+
+// reinitLocked ends and begins the module anew: C_Finalize, C_Initialize. Every
+// token of the module loses its sessions, handles and login, and gets them back
+// at its next use. The management lock is held, so no management call is under
+// way; the gates are closed and drained first, so no other call is either.
+func (l *Library) reinitLocked(ctx context.Context, timeout time.Duration) error {
+	const op = "re-initialise module"
+	drain, cancel := context.WithTimeout(ctx, timeout/drainTimeoutDivisor)
+	defer cancel()
+	cores := l.openCores()
+	for i, c := range cores {
+		if !c.gate.drain(drain) {
+			openGates(cores[:i])
+			return failf(op, Stuck, "calls are still inside the module")
+		}
+	}
+	defer openGates(cores)
+	if l.inside.Load() != 0 {
+		return failf(op, Stuck, "a call without a session is still inside the module")
+	}
+	for _, c := range cores {
+		c.down(failf(op, SessionLost, "the module is being initialised anew"))
+	}
+	l.epoch.Add(1)
+	if _, err := bounded(ctx, l, timeout, "C_Finalize", func() (struct{}, error) {
+		return struct{}{}, l.mod.Finalize()
+	}); err != nil && CodeOf(err) != uint(ckrNotInitialized) {
+		return err
+	}
+	return l.initialize(ctx, timeout)
+}
+
+func (l *Library) openCores() []*core {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]*core, 0, len(l.cores))
+	for _, c := range l.cores {
+		out = append(out, c)
+	}
+	return out
+}
+
+func openGates(cores []*core) {
+	for _, c := range cores {
+		c.gate.open()
+	}
+}
+
+// Close finalises the module if no token of it is open. It is for the end of
+// the process.
+func (l *Library) Close(ctx context.Context) error {
+	if err := l.lock(ctx); err != nil {
+		return err
+	}
+	defer l.unlock()
+	if n := len(l.openCores()); n != 0 {
+		return failf("C_Finalize", Busy, "%d tokens are still open", n)
+	}
+	if l.epoch.Load() == 0 {
+		return nil
+	}
+	_, err := bounded(ctx, l, DefaultCallTimeout, "C_Finalize", func() (struct{}, error) {
+		return struct{}{}, l.mod.Finalize()
+	})
+	if err != nil && CodeOf(err) != uint(ckrNotInitialized) {
+		return err
+	}
+	l.epoch.Store(0)
+	return nil
+}

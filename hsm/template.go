@@ -1,0 +1,175 @@
+package hsm
+
+import (
+	"fmt"
+	"strings"
+)
+
+// usageAttrs is the attribute of each usage.
+var usageAttrs = [...]struct {
+	use  Usage
+	attr uint
+}{
+	{UseEncrypt, ckaEncrypt}, {UseDecrypt, ckaDecrypt}, {UseSign, ckaSign}, {UseVerify, ckaVerify},
+	{UseDerive, ckaDerive}, {UseWrap, ckaWrap}, {UseUnwrap, ckaUnwrap},
+}
+
+// optionalUses may be left out of a template where they are false: some modules
+// refuse the attribute for some key types.
+const optionalUses = UseDerive | UseWrap | UseUnwrap
+
+// keyAttrs are the attributes that every key of ours has, whoever makes it. No
+// default of a module is trusted. With all false, optional usages that are not
+// wanted are left out.
+func keyAttrs(t Template, class uint, all bool, uses Usage) []Attribute {
+	out := []Attribute{
+		ulongAttr(ckaClass, class), ulongAttr(ckaKeyType, kinds[t.Kind].keyType),
+		boolAttr(ckaToken, true), bytesAttr(ckaID, t.ID), textAttr(ckaLabel, t.Label),
+	}
+	for _, u := range usageAttrs {
+		if uses&u.use == 0 {
+			continue
+		}
+		want := t.Usage&u.use != 0
+		if want || all || optionalUses&u.use == 0 {
+			out = append(out, boolAttr(u.attr, want))
+		}
+	}
+	return out
+}
+
+// hiddenAttrs keep a key's value on the token.
+func hiddenAttrs(t Template) []Attribute {
+	return []Attribute{
+		boolAttr(ckaPrivate, true), boolAttr(ckaSensitive, true), boolAttr(ckaExtractable, t.Extractable),
+	}
+}
+
+// secretTemplate is the template of C_GenerateKey.
+func secretTemplate(t Template, all bool) []Attribute {
+	out := keyAttrs(t, ckoSecretKey, all, ^Usage(0))
+	out = append(out, hiddenAttrs(t)...)
+	return append(out, ulongAttr(ckaValueLen, uint(kinds[t.Kind].bits)/8)) //nolint:gosec // small constants
+}
+
+// check refuses an order that makes no sense on any token.
+func (t Template) check(op string) error {
+	if err := t.KeyRef.check(op); err != nil {
+		return err
+	}
+	if _, ok := kinds[t.Kind]; !ok {
+		return failf(op, BadInput, "no kind of key is numbered %d", uint8(t.Kind))
+	}
+	if t.Usage == 0 {
+		return failf(op, BadInput, "a key without any usage")
+	}
+	return nil
+}
+
+// objectAttrs are read to describe an object.
+var objectAttrs = []uint{
+	ckaClass, ckaKeyType, ckaID, ckaLabel, ckaCheckValue, ckaPrivate, ckaSensitive, ckaExtractable, ckaLocal,
+	ckaEncrypt, ckaDecrypt, ckaSign, ckaVerify, ckaDerive, ckaWrap, ckaUnwrap,
+	ckaValueLen, ckaModulusBits, ckaModulus, ckaECParams,
+}
+
+// describe makes an Object of the attributes that a token gave.
+func describe(attrs []Attribute) Object {
+	var o Object
+	for _, a := range attrs {
+		number, _ := a.Ulong()
+		switch a.Type {
+		case ckaClass:
+			o.Class = nameOr(classNames, number, "CKO")
+		case ckaKeyType:
+			o.KeyType = nameOr(keyTypeNames, number, "CKK")
+		case ckaID:
+			o.ID = a.Value
+		case ckaLabel:
+			o.Label = string(a.Value)
+		case ckaCheckValue:
+			o.CheckValue = a.Value
+		case ckaPrivate:
+			o.Private = a.Bool()
+		case ckaSensitive:
+			o.Sensitive = a.Bool()
+		case ckaExtractable:
+			o.Extractable = a.Bool()
+		case ckaLocal:
+			o.Local = a.Bool()
+		case ckaValueLen:
+			o.Bits = int(number) * 8 //nolint:gosec // a length in bytes
+		case ckaModulusBits:
+			o.Bits = int(number) //nolint:gosec // a length in bits
+		case ckaModulus:
+			if o.Bits == 0 {
+				o.Bits = len(a.Value) * 8
+			}
+		case ckaECParams:
+			o.Bits = curveBits(a.Value)
+		default:
+			o.Usage |= usageOf(a)
+		}
+	}
+	return o
+}
+
+func usageOf(a Attribute) Usage {
+	for _, u := range usageAttrs {
+		if u.attr == a.Type && a.Bool() {
+			return u.use
+		}
+	}
+	return 0
+}
+
+func curveBits(params []byte) int {
+	for _, row := range kinds {
+		if len(row.params) > 0 && string(row.params) == string(params) {
+			return row.bits
+		}
+	}
+	return 0
+}
+
+func nameOr(names map[uint]string, n uint, prefix string) string {
+	if s, ok := names[n]; ok {
+		return s
+	}
+	return fmt.Sprintf("%s_%#x", prefix, n)
+}
+
+// differs says in what an object is not what was ordered; empty is in nothing.
+// CKA_LOCAL is not judged: modules do not agree on it.
+func (t Template) differs(o Object, class uint) string {
+	var bad []string
+	note := func(ok bool, what string) {
+		if !ok {
+			bad = append(bad, what)
+		}
+	}
+	row := kinds[t.Kind]
+	note(o.Class == nameOr(classNames, class, "CKO"), "CKA_CLASS")
+	note(o.KeyType == nameOr(keyTypeNames, row.keyType, "CKK"), "CKA_KEY_TYPE")
+	note(string(o.ID) == string(t.ID), "CKA_ID")
+	note(o.Label == t.Label, "CKA_LABEL")
+	note(o.Bits == 0 || o.Bits == row.bits, "size")
+	if class == ckoPublicKey {
+		return strings.Join(bad, ", ")
+	}
+	note(o.Private, "CKA_PRIVATE")
+	note(o.Sensitive, "CKA_SENSITIVE")
+	note(o.Extractable == t.Extractable, "CKA_EXTRACTABLE")
+	uses := t.Usage
+	if class == ckoPrivateKey {
+		uses &= privateUses
+	}
+	note(o.Usage == uses, "usages")
+	return strings.Join(bad, ", ")
+}
+
+// Usages of the two halves of a pair.
+const (
+	privateUses = UseDecrypt | UseSign | UseDerive | UseUnwrap
+	publicUses  = UseEncrypt | UseVerify | UseWrap
+)
