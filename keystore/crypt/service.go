@@ -6,6 +6,7 @@ package crypt
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/strongroom/strongroom/keystore"
@@ -125,7 +126,7 @@ func (s *Service) admit(ctx context.Context, c *keystore.Caller, t *scratch, u *
 // conditionsOf gives the condition keys that a request brings itself. Most requests share a map.
 func (s *Service) conditionsOf(d *demand) map[string][]string {
 	shared := s.conditions[d.algorithm]
-	alias := keystore.AliasOf(d.given)
+	alias := aliasOf(d.given)
 	if alias == "" && d.sameKey == "" {
 		return shared
 	}
@@ -186,3 +187,14 @@ func defaultAlgorithm(a string) string {
 }
 
 const symmetricAlgorithm = "SYMMETRIC_DEFAULT"
+
+// aliasOf gives the alias name in an identifier that names an alias, "" elsewhere.
+func aliasOf(given string) string {
+	if strings.HasPrefix(given, "alias/") {
+		return given
+	}
+	if i := strings.Index(given, ":alias/"); i >= 0 && strings.HasPrefix(given, "arn:") {
+		return given[i+1:]
+	}
+	return ""
+}

@@ -34,8 +34,7 @@ type PutKeyPolicyInput struct {
 
 // Limits are the service's quotas. A zero member takes AWS's default.
 type Limits struct {
-	Keys       int // customer keys in a Region: 100 000
-	Aliases    int // aliases of a key: 50
-	Tags       int // tags of a key: 50
-	PolicySize int // bytes of a key policy: 32 768
+	Keys    int // customer keys in a Region: 100 000
+	Aliases int // aliases of a key: 50
+	Tags    int // tags of a key: 50
 }
