@@ -161,6 +161,7 @@ func (t *Token) FindLabel(ctx context.Context, label string) ([]Object, error) {
 }
 
 func (t *Token) find(ctx context.Context, template []Attribute) ([]Object, error) {
+	template = append(template, boolAttr(ckaToken, true)) // not our session copies
 	var out []Object
 	err := t.repeat(ctx, "C_FindObjects", func(ctx context.Context) error {
 		out = nil
@@ -204,7 +205,7 @@ func (t *Token) Objects(ctx context.Context, fn func(Object) error) error {
 		return c.manage(ctx, func(s *lease) error {
 			var err error
 			handles, err = call(ctx, c, s, "C_FindObjects", func(raw Session) ([]Handle, error) {
-				return raw.Find(nil, most)
+				return raw.Find([]Attribute{boolAttr(ckaToken, true)}, most) // not our session copies
 			})
 			return err
 		})

@@ -64,7 +64,9 @@ func vaultHandle(id keystore.MaterialID) backend.Handle {
 }
 
 // aad binds a format and a purpose to what is sealed.
-func aad(purpose string) []byte { return append([]byte{vaultFormat}, "strongroom vault\x00"+purpose...) }
+func aad(purpose string) []byte {
+	return append([]byte{vaultFormat}, "strongroom vault\x00"+purpose...)
+}
 
 // Seal encrypts a secret for a purpose.
 func (v *Vault) Seal(ctx context.Context, purpose string, plaintext []byte) ([]byte, error) {
@@ -173,7 +175,8 @@ func planVault(ctx context.Context, cfg VaultConfig) (*keystore.Material, error)
 	}
 	var row *keystore.Material
 	err = cfg.DB.Update(ctx, func(tx keystore.Tx) error {
-		if row, err = plannedVault(tx); err != nil || row != nil {
+		found := false
+		if row, found, err = plannedVault(tx); err != nil || found {
 			return err
 		}
 		row = &keystore.Material{ID: id, State: keystore.MaterialPlanned, Kind: keystore.MaterialAppliance, Region: cfg.Region,
@@ -183,21 +186,22 @@ func planVault(ctx context.Context, cfg VaultConfig) (*keystore.Material, error)
 	return row, err
 }
 
-func plannedVault(tx keystore.Tx) (*keystore.Material, error) {
+// plannedVault finds a planned row that an interrupted EnsureVault left.
+func plannedVault(tx keystore.Tx) (row *keystore.Material, found bool, err error) {
 	const chunk = 200
 	var after keystore.MaterialID
 	for {
 		rows, err := tx.Materials(after, chunk, keystore.MaterialPlanned)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		for _, m := range rows {
 			if m.Kind == keystore.MaterialAppliance && m.Label == VaultLabel {
-				return m, nil
+				return m, true, nil
 			}
 		}
 		if len(rows) < chunk {
-			return nil, nil //nolint:nilnil // no row and no error is the usual answer
+			return nil, false, nil
 		}
 		after = rows[len(rows)-1].ID
 	}
