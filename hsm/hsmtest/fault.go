@@ -1,0 +1,160 @@
+package hsmtest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/strongroom/strongroom/hsm"
+	"github.com/strongroom/strongroom/hsm/pkcs11"
+)
+
+// Faults is a SoftHSM2 of a test's own behind the module that fails on demand
+// (testdata/p11fault): its own copy of the library, its own directory, its own
+// rules. What happens to it happens to no other test.
+type Faults struct {
+	Tokens
+	dir string
+}
+
+var shim struct {
+	sync.Once
+	path string
+	err  error
+}
+
+// buildShim compiles p11fault.c, once in a test process.
+func buildShim(t testing.TB) string {
+	t.Helper()
+	dir := Dir(t)
+	shim.Do(func() {
+		_, here, _, _ := runtime.Caller(0)
+		source := filepath.Join(filepath.Dir(here), "..", "..", "testdata", "p11fault")
+		shim.path = filepath.Join(dir, "p11fault.so")
+		cmd := exec.Command("make", "-s", "-C", source, "OUT="+shim.path)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			shim.err = fmt.Errorf("%w\n%s", err, out)
+		}
+	})
+	if shim.err != nil {
+		t.Fatalf("build p11fault: %v", shim.err)
+	}
+	return shim.path
+}
+
+// Fault makes tokens behind a module that fails on demand.
+func Fault(t testing.TB, labels ...string) *Faults {
+	t.Helper()
+	dir := t.TempDir()
+	module := filepath.Join(dir, "p11fault.so")
+	copyFile(t, buildShim(t), module)
+	// A file of its own is a library of its own, with a state of its own.
+	copyFile(t, ModulePath(t), filepath.Join(dir, "libsofthsm2.so"))
+	if err := WriteConf(dir); err != nil {
+		t.Fatalf("SoftHSM2 directory: %v", err)
+	}
+	conf := filepath.Join(dir, "softhsm2.conf")
+	settings := fmt.Sprintf("P11FAULT_MODULE=%s\nP11FAULT_CONTROL=%s\nP11FAULT_LOG=%s\nSOFTHSM2_CONF=%s\n",
+		filepath.Join(dir, "libsofthsm2.so"), filepath.Join(dir, "control"), filepath.Join(dir, "log"), conf)
+	if err := os.WriteFile(module+".conf", []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := &Faults{dir: dir, Tokens: Tokens{
+		t: t, Module: module, Conf: conf, names: make(map[string]string), dirs: make(map[string]string),
+	}}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, label := range labels {
+		before := tokenDirs(dir)
+		if _, err := pkcs11.InitToken(ctx, module, label, hsm.NewSecret(SOPIN), hsm.NewSecret(PIN)); err != nil {
+			t.Fatalf("make token %q: %v", label, err)
+		}
+		f.names[label] = label
+		for d := range tokenDirs(dir) {
+			if !before[d] {
+				f.dirs[label] = d
+			}
+		}
+	}
+	t.Cleanup(func() { f.Set() })
+	return f
+}
+
+// Set puts these rules in force, in place of all earlier ones; see
+// testdata/p11fault/README.md for what they can say.
+func (f *Faults) Set(rules ...string) {
+	f.t.Helper()
+	tmp := filepath.Join(f.dir, "control.new")
+	err := os.WriteFile(tmp, []byte(strings.Join(rules, "\n")+"\n"), 0o600)
+	if err == nil {
+		err = os.Rename(tmp, filepath.Join(f.dir, "control"))
+	}
+	if err != nil {
+		f.t.Fatalf("set faults: %v", err)
+	}
+}
+
+// Calls counts the calls of each PKCS#11 function since the last ResetCalls.
+func (f *Faults) Calls() map[string]int {
+	f.t.Helper()
+	b, err := os.ReadFile(filepath.Join(f.dir, "log"))
+	if err != nil && !os.IsNotExist(err) {
+		f.t.Fatal(err)
+	}
+	out := make(map[string]int)
+	for name := range strings.FieldsSeq(string(b)) {
+		out[name]++
+	}
+	return out
+}
+
+// ResetCalls begins to count anew.
+func (f *Faults) ResetCalls() {
+	f.t.Helper()
+	if err := os.Remove(filepath.Join(f.dir, "log")); err != nil && !os.IsNotExist(err) {
+		f.t.Fatal(err)
+	}
+}
+
+func copyFile(t testing.TB, from, to string) {
+	t.Helper()
+	in, err := os.Open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o700)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.Copy(out, in)
+	if closing := out.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Open opens the token of a label until the test ends; the rules are lifted
+// before it is closed.
+func (f *Faults) Open(label string) *hsm.Token {
+	f.t.Helper()
+	return f.OpenConfig(f.Config(label))
+}
+
+// OpenConfig is Open with settings of the caller's.
+func (f *Faults) OpenConfig(cfg hsm.Config) *hsm.Token {
+	f.t.Helper()
+	token := Open(f.t, cfg)
+	f.t.Cleanup(func() { f.Set() })
+	return token
+}
