@@ -61,10 +61,10 @@ func (t *tx) DeleteAlias(region, name string) error {
 // Aliases lists by name, those greater than after, at most limit; target "" means of every key.
 func (t *tx) Aliases(region string, target keystore.KeyID, after string, limit int) ([]*keystore.Alias, error) {
 	query, args := "SELECT "+aliasColumns+" FROM aliases WHERE region = ? AND name > ? ORDER BY name LIMIT ?",
-		[]any{region, after, limit}
+		[]any{region, after, bound(limit)}
 	if target != "" {
 		query = "SELECT " + aliasColumns + " FROM aliases WHERE region = ? AND target = ? AND name > ? ORDER BY name LIMIT ?"
-		args = []any{region, target, after, limit}
+		args = []any{region, target, after, bound(limit)}
 	}
 	aliases, err := list(t, scanAlias, query, args...)
 	return aliases, about(err, "list aliases in %s", region)

@@ -106,7 +106,7 @@ func (t *tx) Grants(region string, key keystore.KeyID, grantee, grantID, after s
 	if grantID != "" {
 		query, args = query+" AND id = ?", append(args, grantID)
 	}
-	grants, err := list(t, scanGrant, query+" ORDER BY id LIMIT ?", append(args, limit)...)
+	grants, err := list(t, scanGrant, query+" ORDER BY id LIMIT ?", append(args, bound(limit))...)
 	return grants, about(err, "list grants on key %s", key)
 }
 
@@ -120,7 +120,7 @@ func (t *tx) allGrants(region string, key keystore.KeyID) ([]*keystore.Grant, er
 func (t *tx) RetirableGrants(region, retiring, after string, limit int) ([]*keystore.Grant, error) {
 	key, id, _ := strings.Cut(after, "/")
 	grants, err := list(t, scanGrant, "SELECT "+grantColumns+` FROM grants WHERE region = ? AND retiring = ? AND (key_id, id) > (?, ?)
-		ORDER BY key_id, id LIMIT ?`, region, retiring, key, id, limit)
+		ORDER BY key_id, id LIMIT ?`, region, retiring, key, id, bound(limit))
 	return grants, about(err, "list retirable grants in %s", region)
 }
 

@@ -11,7 +11,7 @@ func (t *tx) KeyIDs(region string, after keystore.KeyID, limit int) ([]keystore.
 	ids, err := list(t, func(scan func(...any) error) (id keystore.KeyID, err error) {
 		err = scan(&id)
 		return id, err
-	}, "SELECT id FROM keys WHERE region = ? AND id > ? ORDER BY id LIMIT ?", region, after, limit)
+	}, "SELECT id FROM keys WHERE region = ? AND id > ? ORDER BY id LIMIT ?", region, after, bound(limit))
 	return ids, about(err, "list keys in %s", region)
 }
 
@@ -39,7 +39,7 @@ func (t *tx) CountKeysByState() (map[keystore.State]int, error) {
 // DueKeys lists keys in PendingDeletion whose DeletionDate is not after now, oldest date first.
 func (t *tx) DueKeys(now time.Time, limit int) ([]*keystore.Key, error) {
 	keys, err := list(t, scanKey, "SELECT "+keyColumns+` FROM keys WHERE state = 'PendingDeletion' AND deletion_at <= ?
-		ORDER BY deletion_at, region, id LIMIT ?`, at(now), limit)
+		ORDER BY deletion_at, region, id LIMIT ?`, at(now), bound(limit))
 	return keys, about(err, "list keys due for deletion")
 }
 
@@ -66,13 +66,13 @@ func (t *tx) KeyByXksID(region string, store keystore.StoreID, xksKeyID string) 
 // RotatingKeys lists keys with a rotation due, oldest date first.
 func (t *tx) RotatingKeys(now time.Time, limit int) ([]*keystore.Key, error) {
 	keys, err := list(t, scanKey, "SELECT "+keyColumns+` FROM keys WHERE rotation_next <= ?
-		ORDER BY rotation_next, region, id LIMIT ?`, at(now), limit)
+		ORDER BY rotation_next, region, id LIMIT ?`, at(now), bound(limit))
 	return keys, about(err, "list keys due for rotation")
 }
 
 // ExpiringKeys lists keys that have imported material whose ValidTo is not after now, oldest date first.
 func (t *tx) ExpiringKeys(now time.Time, limit int) ([]*keystore.Key, error) {
 	keys, err := list(t, scanKey, "SELECT "+keyColumns+` FROM keys WHERE valid_to <= ?
-		ORDER BY valid_to, region, id LIMIT ?`, at(now), limit)
+		ORDER BY valid_to, region, id LIMIT ?`, at(now), bound(limit))
 	return keys, about(err, "list keys whose material expires")
 }

@@ -112,7 +112,7 @@ func (t *tx) Materials(after keystore.MaterialID, limit int, states ...keystore.
 		from = ""
 	}
 	if len(states) == 0 {
-		rows, err := list(t, scanMaterial, "SELECT "+materialColumns+" FROM materials WHERE id > ? ORDER BY id LIMIT ?", from, limit)
+		rows, err := list(t, scanMaterial, "SELECT "+materialColumns+" FROM materials WHERE id > ? ORDER BY id LIMIT ?", from, bound(limit))
 		return rows, about(err, "list material")
 	}
 	// A page of each state, merged: each comes in the order of its index, however long the ledger has become.
@@ -120,14 +120,14 @@ func (t *tx) Materials(after keystore.MaterialID, limit int, states ...keystore.
 	var all []*keystore.Material
 	for _, s := range states {
 		rows, err := list(t, scanMaterial, "SELECT "+materialColumns+" FROM materials WHERE state = ? AND id > ? ORDER BY id LIMIT ?",
-			s, from, limit)
+			s, from, bound(limit))
 		if err != nil {
 			return nil, about(err, "list material that is %s", s)
 		}
 		all = append(all, rows...)
 	}
 	slices.SortFunc(all, func(a, b *keystore.Material) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	return all[:min(limit, len(all))], nil
+	return all[:min(bound(limit), len(all))], nil
 }
 
 // MaterialsOfKey lists every row of a key, oldest first.

@@ -151,10 +151,10 @@ func (t *tx) DeleteStore(region string, id keystore.StoreID) error {
 
 // Stores lists by id, those greater than after, at most limit; region "" means every Region.
 func (t *tx) Stores(region string, after keystore.StoreID, limit int) ([]*keystore.Store, error) {
-	query, args := "SELECT "+storeColumns+" FROM stores WHERE region = ? AND id > ? ORDER BY id LIMIT ?", []any{region, after, limit}
+	query, args := "SELECT "+storeColumns+" FROM stores WHERE region = ? AND id > ? ORDER BY id LIMIT ?", []any{region, after, bound(limit)}
 	if region == "" {
 		query = "SELECT " + storeColumns + " FROM stores WHERE id > ? ORDER BY id, region LIMIT ?"
-		args = []any{after, limit}
+		args = []any{after, bound(limit)}
 	}
 	stores, err := list(t, scanStore, query, args...)
 	return stores, about(err, "list custom key stores")

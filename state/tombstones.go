@@ -34,9 +34,9 @@ func (t *tx) InsertTombstone(s *keystore.Tombstone) error {
 
 // Tombstones lists them by deletion time, newest first, at most limit; keyARN "" means all.
 func (t *tx) Tombstones(keyARN string, limit int) ([]*keystore.Tombstone, error) {
-	query, args := "SELECT data FROM tombstones WHERE key_arn = ? ORDER BY deleted_at DESC LIMIT ?", []any{keyARN, limit}
+	query, args := "SELECT data FROM tombstones WHERE key_arn = ? ORDER BY deleted_at DESC LIMIT ?", []any{keyARN, bound(limit)}
 	if keyARN == "" {
-		query, args = "SELECT data FROM tombstones ORDER BY deleted_at DESC, key_arn LIMIT ?", []any{limit}
+		query, args = "SELECT data FROM tombstones ORDER BY deleted_at DESC, key_arn LIMIT ?", []any{bound(limit)}
 	}
 	stones, err := list(t, scanTombstone, query, args...)
 	return stones, about(err, "list tombstones")

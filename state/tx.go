@@ -175,6 +175,9 @@ func (t *tx) count(query string, args ...any) (int, error) {
 	return int(n.Int64), err
 }
 
+// bound is a LIMIT: to some databases a negative one is none.
+func bound(limit int) int { return max(0, limit) }
+
 func scanText(scan func(...any) error) (string, error) {
 	var s string
 	err := scan(&s)
