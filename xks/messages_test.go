@@ -101,7 +101,8 @@ func TestEncryptRequestForms(t *testing.T) {
 		{"empty CDIV algorithm", "{" + all + `,"ciphertextDataIntegrityValueAlgorithm":""}`, xks.ValidationException},
 		{"plaintext at the limit", `{"plaintext":"` + b64(strings.Repeat("p", 8192)) + `",` + metadataJSON + "," + algorithm + "}", ""},
 		{"plaintext over the limit", `{"plaintext":"` + b64(strings.Repeat("p", 8193)) + `",` + metadataJSON + "," + algorithm + "}", xks.UnsupportedOperationException},
-		{"AAD of 65535", "{" + all + `,"additionalAuthenticatedData":"` + b64(strings.Repeat("a", 65535)) + `"}`, ""},
+		{"AAD at the limit", "{" + all + `,"additionalAuthenticatedData":"` + b64(strings.Repeat("a", 32768)) + `"}`, ""},
+		{"AAD over the limit", "{" + all + `,"additionalAuthenticatedData":"` + b64(strings.Repeat("a", 32769)) + `"}`, xks.UnsupportedOperationException},
 		{"AAD of 65536", "{" + all + `,"additionalAuthenticatedData":"` + b64(strings.Repeat("a", 65536)) + `"}`, xks.UnsupportedOperationException},
 	}
 	for _, tt := range tests {
@@ -184,7 +185,7 @@ func TestValidationMessagesHoldNoInput(t *testing.T) {
 }
 
 func TestMaxBodyHoldsTheLargestRequest(t *testing.T) {
-	r := xks.EncryptRequest{Metadata: fullMetadata, Plaintext: make([]byte, 8192), AAD: make([]byte, 65535), CDIV: true}
+	r := xks.EncryptRequest{Metadata: fullMetadata, Plaintext: make([]byte, 8192), AAD: make([]byte, 32768), CDIV: true}
 	r.Metadata.KMSKeyARN, r.Metadata.PrincipalARN = strings.Repeat("a", 2048), strings.Repeat("b", 2048)
 	assert.Less(t, len(r.Encode()), xks.Limits{}.MaxBody())
 }

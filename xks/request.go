@@ -43,8 +43,9 @@ type Limits struct {
 	AAD       int // at least MinAADSupport, at most MaxAAD
 }
 
-// DefaultLimits leaves room over what the specification requires; KMS itself sends at most 4300 and 8192 bytes.
-var DefaultLimits = Limits{Plaintext: 8192, AAD: MaxAAD}
+// DefaultLimits leaves room over what the specification requires, and stays below what tokens take; KMS itself sends
+// at most 4300 and 8192 bytes.
+var DefaultLimits = Limits{Plaintext: 8 << 10, AAD: 32 << 10}
 
 func (l Limits) orDefault() Limits {
 	if l.Plaintext == 0 {
