@@ -1,0 +1,87 @@
+package access
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/strongroom/strongroom/keystore"
+)
+
+// unconstrained are the permissions for which a grant's encryption context constraints do not count (key-lifecycle.md
+// section 13): they have no encryption context. CreateGrant has none either, but there the grant that is asked for must be
+// no wider than the one that allows it, which GrantCovers tells.
+var unconstrained = []string{"DescribeKey", "RetireGrant", "CreateGrant"}
+
+// findGrant gives the first grant that allows the request.
+func (e *evaluation) findGrant(grants []*keystore.Grant) *keystore.Grant {
+	for _, g := range grants {
+		if e.grantAllows(g) && (e.req.AcceptGrant == nil || e.req.AcceptGrant(g)) {
+			return g
+		}
+	}
+	return nil
+}
+
+func (e *evaluation) grantAllows(g *keystore.Grant) bool {
+	c := e.req.Caller
+	operation := e.permission.name[len(permissionPrefix):]
+	switch {
+	case !grantedTo(g, c):
+		return false
+	case !slices.Contains(g.Operations, operation):
+		return false
+	case g.SourceARN != "": // a constraint on AWS services acting for a resource: no caller of the appliance is one
+		return false
+	case slices.Contains(unconstrained, operation):
+		return true
+	default:
+		return contextFits(g, e.req.EncryptionContext)
+	}
+}
+
+// grantedTo: the grantee is the caller, or the caller's account as a whole, which stands for its root.
+func grantedTo(g *keystore.Grant, c *keystore.Caller) bool {
+	if g.Grantee == "" {
+		return false
+	}
+	if account, is := accountOf(g.Grantee); is {
+		return c.Root && account == c.Account
+	}
+	return g.Grantee == c.Principal
+}
+
+// contextFits checks the constraints EncryptionContextEquals and EncryptionContextSubset. Names and values are compared
+// exactly.
+func contextFits(g *keystore.Grant, ctx map[string]string) bool {
+	if len(g.ContextEquals) > 0 && !maps.Equal(g.ContextEquals, ctx) {
+		return false
+	}
+	return contains(ctx, g.ContextSubset)
+}
+
+// contains tells whether every pair of part is in all.
+func contains(all, part map[string]string) bool {
+	for name, value := range part {
+		if got, found := all[name]; !found || got != value {
+			return false
+		}
+	}
+	return true
+}
+
+// GrantCovers tells whether a grant that allows CreateGrant allows this child: no operation that the parent lacks, and
+// constraints that are equal or stricter (API reference, CreateGrant: "the grant ... must be equally or more restrictive").
+func GrantCovers(parent, child *keystore.Grant) bool {
+	for _, op := range child.Operations {
+		if !slices.Contains(parent.Operations, op) {
+			return false
+		}
+	}
+	if len(parent.ContextEquals) > 0 && !maps.Equal(parent.ContextEquals, child.ContextEquals) {
+		return false
+	}
+	if len(parent.ContextSubset) == 0 {
+		return true
+	}
+	return contains(child.ContextEquals, parent.ContextSubset) || contains(child.ContextSubset, parent.ContextSubset)
+}
