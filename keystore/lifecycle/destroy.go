@@ -1,0 +1,120 @@
+package lifecycle
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/strongroom/strongroom/keystore"
+	"github.com/strongroom/strongroom/keystore/backend"
+)
+
+// fate is what became of a condemned or orphaned row's objects.
+type fate struct {
+	state     keystore.MaterialState
+	reason    string
+	note      string
+	attempted bool
+}
+
+// destroy tries, once, to destroy what a row names. It changes no row.
+func (s *Service) destroy(ctx context.Context, m *keystore.Material) fate {
+	if m.Kind == keystore.MaterialNotOurs {
+		return fate{state: keystore.MaterialResolved, note: "external keys are never destroyed"}
+	}
+	b, conn := s.cfg.Resolver.Resolve(m.Region, m.StoreID)
+	if b == nil {
+		return fate{state: keystore.MaterialOrphaned, reason: absent(m.StoreID, conn), attempted: true}
+	}
+	there, err := look(ctx, b, m)
+	if err != nil {
+		return fate{state: keystore.MaterialOrphaned, reason: reasonOf(err), attempted: true}
+	}
+	if !there {
+		return fate{state: keystore.MaterialDestroyed, attempted: true}
+	}
+	if _, err := b.DestroyKey(ctx, handleOf(m, nil)); err != nil {
+		return fate{state: keystore.MaterialOrphaned, reason: reasonOf(err), attempted: true}
+	}
+	return fate{state: keystore.MaterialDestroyed, attempted: true}
+}
+
+// errOtherObject: an object has the CKA_ID that was looked for, and is not the one that the ledger means.
+var errOtherObject = errors.New("there is another object with this CKA_ID")
+
+// look tells whether the object of a row is on the token behind b. An error means that it can't be told, or that there is
+// something else in the object's place.
+func look(ctx context.Context, b backend.Backend, m *keystore.Material) (there bool, err error) {
+	f, ok := b.(backend.Finder)
+	if !ok {
+		return false, errors.New("the key store can't be searched")
+	}
+	objects, err := f.Find(ctx, handleOf(m, nil))
+	if err != nil {
+		return false, err
+	}
+	if len(objects) == 0 {
+		if now := b.Identity(); m.Token.Serial != "" && now.Serial != m.Token.Serial {
+			return false, fmt.Errorf("the object was made on the token with serial %s; the key store is on the token with serial %s now, which has no such object",
+				m.Token.Serial, now.Serial)
+		}
+		return false, nil
+	}
+	for _, o := range objects {
+		if why := differs(&o, m); why != "" {
+			return false, fmt.Errorf("%w: %s", errOtherObject, why)
+		}
+	}
+	return true, nil
+}
+
+// differs says what tells an object apart from the one that a row names; "" where nothing does.
+func differs(o *backend.Object, m *keystore.Material) string {
+	switch {
+	case hex.EncodeToString(o.ID) != m.ID.String():
+		return fmt.Sprintf("its CKA_ID is %x", o.ID)
+	case o.Label != m.Label:
+		return fmt.Sprintf("its label is %q", o.Label)
+	case m.KeyType != "" && o.KeyType != "" && o.KeyType != m.KeyType:
+		return fmt.Sprintf("its type is %s", o.KeyType)
+	case m.CheckValue != "" && o.CheckValue != "" && o.CheckValue != m.CheckValue:
+		return fmt.Sprintf("its key check value is %s", o.CheckValue)
+	}
+	return ""
+}
+
+// absent is the reason of an orphan whose store has no connection.
+func absent(id keystore.StoreID, conn keystore.ConnState) string {
+	if id == "" {
+		return "the token of the default key store can't be reached"
+	}
+	return fmt.Sprintf("custom key store %s is %s", id, conn)
+}
+
+// reasonOf gives what the token said, for people; it keeps the CKR name.
+func reasonOf(err error) string {
+	var f *keystore.Fault
+	if errors.As(err, &f) && f.Cause != nil {
+		return f.Cause.Error()
+	}
+	return err.Error()
+}
+
+// apply writes a fate into a row.
+func (f *fate) apply(m *keystore.Material, now time.Time) error {
+	if f.state != m.State {
+		if err := m.Advance(f.state); err != nil {
+			return err
+		}
+	}
+	m.Reason, m.Note = f.reason, f.note
+	if f.attempted {
+		m.Attempts++
+	}
+	if f.state == keystore.MaterialDestroyed || f.state == keystore.MaterialResolved {
+		m.EndedAt = now
+	}
+	return nil
+}

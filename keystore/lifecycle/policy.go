@@ -1,0 +1,116 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/strongroom/strongroom/keystore"
+	"github.com/strongroom/strongroom/keystore/access"
+)
+
+// policyName is the one policy that a key has.
+const policyName = "default"
+
+// checkPolicy validates a key policy and makes sure that the caller can still change it, unless that check is bypassed.
+// A text of "" is the default policy. It gives the text to store.
+func (s *Service) checkPolicy(ctx context.Context, c *keystore.Caller, keyARN, text string, bypass bool) (string, error) {
+	if text == "" {
+		return access.DefaultPolicy(c.Account), nil
+	}
+	var viewErr error
+	p, err := access.ValidatePolicy(text, c.Account, func(arn string) bool {
+		exists, err := s.principalExists(ctx, c, arn)
+		viewErr = errors.Join(viewErr, err)
+		return exists
+	})
+	if viewErr != nil {
+		return "", viewErr
+	}
+	if err != nil {
+		return "", err
+	}
+	if !bypass && !p.AllowsPutKeyPolicy(c, keyARN) {
+		return "", keystore.Faultf(keystore.KindMalformedPolicyDocument,
+			"The new key policy will not allow you to update the key policy in the future.")
+	}
+	return text, nil
+}
+
+func (s *Service) principalExists(ctx context.Context, c *keystore.Caller, arn string) (bool, error) {
+	if arn == c.Principal || arn == keystore.RootARN(c.Account) {
+		return true, nil
+	}
+	err := s.cfg.DB.View(ctx, func(tx keystore.Tx) error {
+		_, err := tx.Principal(arn)
+		return err
+	})
+	if errors.Is(err, keystore.ErrNoRow) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// GetKeyPolicy gives the text and the name of a key's policy. name "" is "default".
+func (s *Service) GetKeyPolicy(ctx context.Context, c *keystore.Caller, keyID, name string) (text, policy string, err error) {
+	k, err := s.find(ctx, c, keyID, keystore.RefKeyOnly, keystore.ActionGetKeyPolicy)
+	if err != nil {
+		return "", "", err
+	}
+	if name != "" && name != policyName {
+		return "", "", keystore.Faultf(keystore.KindNotFound, "No such policy exists")
+	}
+	return k.Policy, policyName, nil
+}
+
+// PutKeyPolicy replaces a key's policy.
+func (s *Service) PutKeyPolicy(ctx context.Context, c *keystore.Caller, in *PutKeyPolicyInput) error {
+	const a = keystore.ActionPutKeyPolicy
+	k, err := keystore.ResolveKey(ctx, s.cfg.DB, c, in.KeyID, keystore.RefKeyOnly)
+	if err != nil {
+		return err
+	}
+	err = s.admit(ctx, &access.Request{Caller: c, Action: a, Key: k, Conditions: map[string][]string{
+		"kms:BypassPolicyLockoutSafetyCheck": {strconv.FormatBool(in.BypassPolicyLockoutSafetyCheck)},
+	}})
+	if err != nil {
+		return err
+	}
+	if in.PolicyName != "" && in.PolicyName != policyName {
+		return keystore.Faultf(keystore.KindUnsupportedOperation, "Only default policy is supported")
+	}
+	if in.Policy == "" {
+		return keystore.Faultf(keystore.KindValidation,
+			"1 validation error detected: Value at 'policy' failed to satisfy constraint: Member must have length greater than or equal to 1")
+	}
+	text, err := s.checkPolicy(ctx, c, k.ARN(), in.Policy, in.BypassPolicyLockoutSafetyCheck)
+	if err != nil {
+		return err
+	}
+	_, err = s.change(ctx, k, a, func(_ keystore.Tx, k *keystore.Key) error {
+		if k.Policy == text {
+			return errUnchanged
+		}
+		k.Policy = text
+		return nil
+	})
+	return err
+}
+
+// ListKeyPolicies lists the names of a key's policies: always one.
+func (s *Service) ListKeyPolicies(ctx context.Context, c *keystore.Caller, keyID string, p keystore.Page) ([]string, string, error) {
+	k, err := s.find(ctx, c, keyID, keystore.RefKeyOnly, keystore.ActionListKeyPolicies)
+	if err != nil {
+		return nil, "", err
+	}
+	list := "policies/" + string(k.ID)
+	after, err := p.After(list)
+	if err != nil {
+		return nil, "", err
+	}
+	if after >= policyName {
+		return []string{}, "", nil
+	}
+	names, next := cut(list, []string{policyName}, limitOf(p, pagePolicies), func(n string) string { return n })
+	return names, next, nil
+}

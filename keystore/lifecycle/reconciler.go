@@ -1,0 +1,188 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/strongroom/strongroom/keystore"
+)
+
+// Reconciler settles what a crash or a token in trouble left open: planned rows, whose object may exist, and condemned
+// rows, whose object is to be destroyed.
+type Reconciler struct {
+	s    *Service
+	wake chan struct{}
+	one  sync.Mutex // one pass at a time
+}
+
+// NewReconciler makes the reconciler of a service.
+func NewReconciler(s *Service) *Reconciler { return &Reconciler{s: s, wake: make(chan struct{}, 1)} }
+
+// ReconcileReport is what one pass did.
+type ReconcileReport struct {
+	Destroyed int // rows whose object is gone, or was never made
+	Orphaned  int // rows whose object could not be destroyed
+	// Pending rows wait for a token that can't be looked at now: planned ones as long as that takes, condemned ones while
+	// their store is connecting. They are looked at again.
+	Pending int
+}
+
+// How long the reconciler sleeps: while rows wait, and otherwise.
+const (
+	reconcileSoon  = 15 * time.Second
+	reconcileLater = 10 * time.Minute
+)
+
+// Wake makes Run look at once; it is for whoever sees a store connect.
+func (r *Reconciler) Wake() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run reconciles at once, when it is woken, and periodically, until the context ends; it answers nil then.
+func (r *Reconciler) Run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.wake:
+		case <-timer.C:
+		}
+		report, err := r.ReconcileOnce(ctx)
+		if err != nil && ctx.Err() == nil {
+			r.s.cfg.Logger.ErrorContext(ctx, "reconciliation of key material is not complete", "error", err)
+		}
+		if err != nil || report.Pending > 0 {
+			timer.Reset(reconcileSoon)
+		} else {
+			timer.Reset(reconcileLater)
+		}
+	}
+}
+
+// ReconcileOnce looks at every planned and condemned row that nobody works on. The error joins what could not be done; a
+// token that can't be looked at is no error.
+func (r *Reconciler) ReconcileOnce(ctx context.Context) (ReconcileReport, error) {
+	r.one.Lock()
+	defer r.one.Unlock()
+	var report ReconcileReport
+	rows, err := r.s.openRows(ctx)
+	if err != nil {
+		return report, fmt.Errorf("find open rows of the ledger: %w", err)
+	}
+	var errs []error
+	seen := map[string]bool{}
+	for _, m := range rows {
+		if seen[m.KeyARN] || ctx.Err() != nil {
+			continue
+		}
+		seen[m.KeyARN] = true
+		errs = append(errs, r.key(ctx, m.KeyARN, &report))
+	}
+	return report, errors.Join(append(errs, ctx.Err())...)
+}
+
+// openRows gives the rows that are neither live nor ended.
+func (s *Service) openRows(ctx context.Context) ([]*keystore.Material, error) {
+	var rows []*keystore.Material
+	err := s.eachMaterial(ctx, func(m *keystore.Material) error {
+		rows = append(rows, m)
+		return nil
+	}, keystore.MaterialPlanned, keystore.MaterialCondemned)
+	return rows, err
+}
+
+// eachMaterial calls fn with every ledger row in the given states.
+func (s *Service) eachMaterial(ctx context.Context, fn func(*keystore.Material) error, states ...keystore.MaterialState) error {
+	const batch = 500
+	var after keystore.MaterialID
+	for {
+		var rows []*keystore.Material
+		err := s.cfg.DB.View(ctx, func(tx keystore.Tx) (err error) {
+			rows, err = tx.Materials(after, batch, states...)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, m := range rows {
+			if err := fn(m); err != nil {
+				return err
+			}
+			after = m.ID
+		}
+		if len(rows) < batch {
+			return nil
+		}
+	}
+}
+
+// key settles the open rows of one key.
+func (r *Reconciler) key(ctx context.Context, arn string, report *ReconcileReport) error {
+	leave, entered := r.s.busy.tryEnter(arn)
+	if !entered {
+		return nil
+	}
+	defer leave()
+	var rows []*keystore.Material
+	var tombs []*keystore.Tombstone
+	err := r.s.cfg.DB.View(ctx, func(tx keystore.Tx) (err error) {
+		if rows, err = tx.MaterialsOfKey(arn); err != nil {
+			return err
+		}
+		tombs, err = tx.Tombstones(arn, 1)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	var condemned []*keystore.Material
+	for _, m := range rows {
+		switch m.State {
+		case keystore.MaterialPlanned:
+			settled, pending, err := r.s.settlePlanned(ctx, m)
+			report.add(settled, pending)
+			if err != nil && !pending {
+				errs = append(errs, fmt.Errorf("settle planned material %s: %w", m.ID, err))
+			}
+		case keystore.MaterialCondemned:
+			condemned = append(condemned, m)
+		}
+	}
+	if len(condemned) == 0 {
+		return errors.Join(errs...)
+	}
+	if _, conn := r.s.cfg.Resolver.Resolve(condemned[0].Region, condemned[0].StoreID); conn == keystore.Connecting {
+		report.Pending += len(condemned)
+		return errors.Join(errs...)
+	}
+	var tomb *keystore.Tombstone
+	if len(tombs) > 0 {
+		tomb = tombs[0]
+	}
+	settled, err := r.s.finish(ctx, tomb, condemned)
+	report.add(settled, false)
+	return errors.Join(append(errs, err)...)
+}
+
+func (r *ReconcileReport) add(rows []*keystore.Material, pending bool) {
+	if pending {
+		r.Pending++
+	}
+	for _, m := range rows {
+		switch m.State {
+		case keystore.MaterialDestroyed:
+			r.Destroyed++
+		case keystore.MaterialOrphaned:
+			r.Orphaned++
+		}
+	}
+}

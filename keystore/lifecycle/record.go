@@ -1,0 +1,140 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/strongroom/strongroom/keystore"
+	"github.com/strongroom/strongroom/keystore/audit"
+)
+
+// finish destroys the condemned rows of one key, records the outcome in the audit log and then in the ledger. t is the
+// key's tombstone, nil where the key was never made. A crash anywhere in it repeats harmless work. It gives the rows as they
+// are now, also with an error of the audit log.
+func (s *Service) finish(ctx context.Context, t *keystore.Tombstone, rows []*keystore.Material) ([]*keystore.Material, error) {
+	fates := make([]fate, len(rows))
+	for i, m := range rows {
+		fates[i] = s.destroy(ctx, m)
+	}
+	s.step(StepDestroyed)
+	after := make([]*keystore.Material, len(rows))
+	for i, m := range rows {
+		after[i] = m.Clone()
+		if err := fates[i].apply(after[i], s.now()); err != nil {
+			return nil, err
+		}
+	}
+	// What happened is recorded even while the log can't be written: then the log gets it later.
+	auditErr := s.tell(ctx, t, after)
+	s.step(StepDestroyAudited)
+	err := s.record(ctx, rows, fates, auditErr != nil)
+	s.step(StepDestroySettled)
+	if err != nil {
+		return nil, errors.Join(err, auditErr)
+	}
+	for _, m := range after {
+		s.observe(m)
+	}
+	return after, auditErr
+}
+
+func (s *Service) observe(m *keystore.Material) {
+	if m.State == keystore.MaterialOrphaned {
+		s.cfg.Logger.Warn("key material is orphaned", "key", m.KeyARN, "store", m.StoreID, "token", m.Token.Label,
+			"cka_id", m.ID.String(), "reason", m.Reason)
+	}
+	if s.cfg.Observer != nil {
+		s.cfg.Observer.MaterialSettled(m)
+	}
+}
+
+// record writes fates into the ledger, in one transaction. Rows that went another way meanwhile are left alone. owed says
+// that the audit log has yet to be told.
+func (s *Service) record(ctx context.Context, rows []*keystore.Material, fates []fate, owed bool) error {
+	return s.update(ctx, func(tx keystore.Tx) error {
+		for i, m := range rows {
+			row, err := tx.Material(m.ID)
+			if err != nil {
+				return err
+			}
+			if row.State != m.State {
+				continue
+			}
+			if err := fates[i].apply(row, s.now()); err != nil {
+				return err
+			}
+			if err := tx.UpdateMaterial(row); err != nil {
+				return err
+			}
+		}
+		if owed {
+			return tx.PutSetting(owedPrefix+rows[0].KeyARN, []byte(rows[0].KeyARN))
+		}
+		return nil
+	})
+}
+
+// tell writes the audit events of rows that were just settled: one for each orphan and, where a key was deleted, its own.
+func (s *Service) tell(ctx context.Context, t *keystore.Tombstone, rows []*keystore.Material) error {
+	for _, m := range rows {
+		if m.State != keystore.MaterialOrphaned {
+			continue
+		}
+		e := audit.MaterialEvent(audit.EventOrphaned, m, s.cfg.Account, s.now())
+		if err := s.cfg.Audit.Append(ctx, e, t == nil); err != nil {
+			return fmt.Errorf("record an orphan: %w", err)
+		}
+	}
+	if t == nil {
+		return nil
+	}
+	if err := s.cfg.Audit.Append(ctx, audit.DeleteKey(t, s.cfg.Account, rows, s.now()), true); err != nil {
+		return fmt.Errorf("record the deletion of %s: %w", t.KeyARN, err)
+	}
+	return nil
+}
+
+// owedPrefix begins the names of settings that remember deletions which the audit log was not told of.
+const owedPrefix = "lifecycle.audit-owed/"
+
+// payDebts tells the audit log of deletions that it could not be told of when they happened.
+func (s *Service) payDebts(ctx context.Context) error {
+	var names []string
+	err := s.cfg.DB.View(ctx, func(tx keystore.Tx) (err error) {
+		names, err = tx.Settings(owedPrefix)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := s.payDebt(ctx, name, name[len(owedPrefix):]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) payDebt(ctx context.Context, name, arn string) error {
+	var tombs []*keystore.Tombstone
+	var rows []*keystore.Material
+	err := s.cfg.DB.View(ctx, func(tx keystore.Tx) (err error) {
+		if tombs, err = tx.Tombstones(arn, 1); err != nil {
+			return err
+		}
+		rows, err = tx.MaterialsOfKey(arn)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var t *keystore.Tombstone
+	if len(tombs) > 0 {
+		t = tombs[0]
+	}
+	if err := s.tell(ctx, t, rows); err != nil {
+		return err
+	}
+	return s.update(ctx, func(tx keystore.Tx) error { return tx.DeleteSetting(name) })
+}
