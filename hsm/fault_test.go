@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -142,7 +143,7 @@ func TestDirectoryAway(t *testing.T) {
 	slot := token.Info().Slot
 	require.NoError(t, roundTrip(token, key))
 
-	away := f.Dir("a") + ".away"
+	away := filepath.Join(f.Dir("a"), "..", "..", "away")
 	require.NoError(t, os.Rename(f.Dir("a"), away))
 	require.Error(t, token.Health(ctx))
 	n, err := token.Destroy(ctx, key)

@@ -20,10 +20,13 @@ type Library struct {
 	manage chan struct{} // the management lock; has room for its one holder
 	epoch  atomic.Uint64 // count of initialisations; 0 is not initialised
 
-	mu         sync.Mutex // guards what follows
-	cores      map[string]*core
-	lastReinit time.Time
-	inside     atomic.Int64 // calls under way that belong to no token
+	mu    sync.Mutex // guards what follows
+	cores map[string]*core
+	// lastReinit and reinitPause say when the module may be initialised anew.
+	lastReinit  time.Time
+	reinitPause time.Duration
+
+	inside atomic.Int64 // calls under way that belong to no token
 }
 
 // NewLibrary makes the owner of a module that nobody has initialised yet.
@@ -72,7 +75,9 @@ func (l *Library) openLocked(ctx context.Context, cfg Config) (*Token, error) {
 		if err := l.reinitLocked(ctx, cfg.CallTimeout); err != nil {
 			return nil, err
 		}
-		slot, info, err = l.locate(ctx, cfg)
+		if slot, info, err = l.locate(ctx, cfg); err == nil {
+			l.reinitHelped()
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -130,7 +135,7 @@ func (l *Library) firstLogin(ctx context.Context, c *core) error {
 	if again := l.reinitLocked(ctx, c.cfg.CallTimeout); again != nil {
 		return errors.Join(err, again)
 	}
-	return c.relogin(ctx)
+	return c.afterReinit(ctx)
 }
 
 // checkUsable refuses a token that cannot be logged in to, before any PIN

@@ -200,7 +200,15 @@ func (c *core) reviveLocked(ctx context.Context) error {
 	if again := c.lib.reinitLocked(ctx, c.cfg.CallTimeout); again != nil {
 		return errors.Join(err, again)
 	}
-	return c.relogin(ctx)
+	return c.afterReinit(ctx)
+}
+
+func (c *core) afterReinit(ctx context.Context) error {
+	err := c.relogin(ctx)
+	if err == nil {
+		c.lib.reinitHelped()
+	}
+	return err
 }
 
 // relogin finds the token again, whatever slot it is in now, and logs in. The

@@ -5,12 +5,14 @@ import (
 	"time"
 )
 
-// Pauses between two re-initialisations of a module. They disturb every token
-// of the module for as long as the module takes to load, so a token that is
-// alone may try soon, and one with healthy neighbours may not.
+// Pauses between two re-initialisations of a module. Each disturbs every token of
+// the module: for as long as the module takes to load, and by the search for
+// every key in use. So tries for a token that stays away become rare, and rarer
+// if the module has healthy tokens.
 const (
-	reinitPauseAlone    = time.Second
-	reinitPauseCrowded  = 20 * time.Second
+	reinitPauseFirst    = 500 * time.Millisecond
+	reinitPauseAlone    = 5 * time.Second
+	reinitPauseCrowded  = time.Minute
 	drainTimeoutDivisor = 2 // a drain may take half a call's deadline
 )
 
@@ -20,17 +22,25 @@ func (l *Library) mayReinit(cfg Config) bool {
 	now := cfg.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	pause := reinitPauseAlone
+	longest := reinitPauseAlone
 	for _, c := range l.cores {
 		if c.live.Load() != 0 {
-			pause = reinitPauseCrowded
+			longest = reinitPauseCrowded
 		}
 	}
-	if !l.lastReinit.IsZero() && now.Sub(l.lastReinit) < pause {
+	if !l.lastReinit.IsZero() && now.Sub(l.lastReinit) < l.reinitPause {
 		return false
 	}
 	l.lastReinit = now
+	l.reinitPause = min(max(2*l.reinitPause, reinitPauseFirst), longest)
 	return true
+}
+
+// reinitHelped forgets the pauses: the token that was away is back.
+func (l *Library) reinitHelped() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reinitPause = reinitPauseFirst
 }
 
 // reinitLocked ends and begins the module anew: C_Finalize, C_Initialize. Every
