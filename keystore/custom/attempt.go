@@ -22,7 +22,8 @@ func (m *Manager) connect(ctx context.Context, l *link, s *keystore.Store) (agai
 		m.discard(ctx, l.key, b)
 		return false
 	case failure == nil:
-		return !m.adopt(ctx, l, s, b) && ctx.Err() == nil
+		m.adopt(ctx, l, s, b)
+		return false
 	case l.resumed && failure.again() && l.waited < m.cfg.Timeout:
 		m.lost(ctx, s, failure)
 		return true
@@ -58,7 +59,8 @@ func (m *Manager) resume(ctx context.Context, l *link, s *keystore.Store) (again
 		m.discard(ctx, l.key, b)
 		return false
 	case failure == nil:
-		return !m.adopt(ctx, l, s, b) && ctx.Err() == nil
+		m.adopt(ctx, l, s, b)
+		return false
 	case failure.again():
 		m.lost(ctx, s, failure)
 		return true
@@ -90,7 +92,7 @@ func (m *Manager) reopen(ctx context.Context, l *link, s *keystore.Store, old ba
 		return true
 	}
 	if !m.adopt(ctx, l, s, b) {
-		return ctx.Err() == nil
+		return false
 	}
 	if err := m.retire(context.WithoutCancel(ctx), old); err != nil {
 		m.log.WarnContext(ctx, "closing a replaced connection failed", "region", s.Region, "store", s.ID, "error", err)
@@ -194,6 +196,7 @@ func (m *Manager) adopt(ctx context.Context, l *link, s *keystore.Store, b backe
 	m.mu.Unlock()
 	if s.Conn != keystore.Connected && !m.record(ctx, s, keystore.Opened, nil) {
 		m.drop(ctx, l, s)
+		m.lookAgain(l)
 		return false
 	}
 	m.log.InfoContext(ctx, "key store connected", "region", s.Region, "store", s.ID)
@@ -208,6 +211,7 @@ func (m *Manager) fail(ctx context.Context, l *link, s *keystore.Store, failure 
 	m.log.WarnContext(ctx, "connecting a key store failed", "region", s.Region, "store", s.ID,
 		"code", failure.code, "error", failure.cause)
 	if !m.record(ctx, s, keystore.OpenFailed, failure) {
+		m.lookAgain(l)
 		return
 	}
 	m.mu.Lock()

@@ -110,12 +110,34 @@ func (m *Manager) step(ctx context.Context, l *link) (again bool) {
 	case keystore.Connected:
 		return m.resume(ctx, l, s)
 	case keystore.Disconnecting:
-		m.drop(ctx, l, s)
-		return !m.record(ctx, s, keystore.Closed, nil)
+		m.finish(ctx, l, s)
+		return false
 	default:
 		m.drop(ctx, l, s)
 		return false
 	}
+}
+
+// finish completes a disconnect.
+func (m *Manager) finish(ctx context.Context, l *link, s *keystore.Store) {
+	m.drop(ctx, l, s)
+	if !m.record(ctx, s, keystore.Closed, nil) {
+		m.lookAgain(l)
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed && ctx.Err() == nil {
+		m.publishLocked(l.key, keystore.Disconnected, nil)
+	}
+}
+
+// lookAgain makes the goroutine look at the row once more, at once: it was changed during the step, or the step was
+// interrupted.
+func (m *Manager) lookAgain(l *link) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l.dirty = true
 }
 
 // load reads the row and notes its revision.
