@@ -29,10 +29,7 @@ func (s *Service) GenerateRandom(ctx context.Context, c *keystore.Caller, in *Ra
 		return nil, err
 	}
 	r, ok := b.(backend.Randomer)
-	switch {
-	case b == nil:
-		return nil, keystore.Faultf(keystore.KindDependencyTimeout, "The token can't be reached. Try again later.")
-	case !ok:
+	if !ok {
 		return nil, keystore.Faultf(keystore.KindUnsupportedOperation, "The key store has no random generator.")
 	}
 	p := make([]byte, size)
@@ -46,6 +43,9 @@ func (s *Service) GenerateRandom(ctx context.Context, c *keystore.Caller, in *Ra
 // randomStore gives the backend of a store that may serve GenerateRandom.
 func (s *Service) randomStore(ctx context.Context, c *keystore.Caller, id keystore.StoreID) (backend.Backend, error) {
 	b, conn := s.cfg.Resolver.Resolve(c.Region, id)
+	if id == "" && b == nil {
+		return nil, backend.Unreachable("", backend.CallRandom)
+	}
 	if id == "" {
 		return b, nil
 	}
@@ -56,5 +56,11 @@ func (s *Service) randomStore(ctx context.Context, c *keystore.Caller, id keysto
 	if err != nil {
 		return nil, err
 	}
-	return b, keystore.PermitStore(keystore.ActionGenerateRandom, store.Type, conn)
+	if err := keystore.PermitStore(keystore.ActionGenerateRandom, store.Type, conn); err != nil {
+		return nil, err
+	}
+	if b == nil {
+		return nil, backend.Unreachable(store.Type, backend.CallRandom)
+	}
+	return b, nil
 }

@@ -165,12 +165,24 @@ func (u *use) algorithm(a string) error {
 	return keystore.Faultf(keystore.KindInvalidKeyUsage, "Algorithm %s is incompatible with key spec %s.", a, u.key.Spec)
 }
 
-// reach gives the backend, or the fault of a key whose token can't be reached at all.
+// reach gives the backend, or the fault of a key whose token was never reached.
 func (u *use) reach() (backend.Backend, error) {
 	if u.backend == nil {
-		return nil, keystore.Faultf(keystore.KindKeyUnavailable, "%s is not available. Try again later.", u.arn)
+		return nil, backend.Unreachable(storeType(u.key), backend.CallUse)
 	}
 	return u.backend, nil
+}
+
+// storeType is the type of the store that a key lives in; "" is the default store.
+func storeType(k *keystore.Key) keystore.StoreType {
+	switch k.Origin {
+	case keystore.OriginCloudHSM:
+		return keystore.StoreCloudHSM
+	case keystore.OriginXKS:
+		return keystore.StoreXKS
+	default:
+		return ""
+	}
 }
 
 // dryRun is what a request that would have succeeded answers under DryRun.

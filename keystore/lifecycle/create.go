@@ -73,7 +73,7 @@ func (s *Service) home(ctx context.Context, c *keystore.Caller, in *CreateKeyInp
 		}
 	}
 	if b == nil {
-		return nil, nil, keystore.Faultf(keystore.KindDependencyTimeout, "The token can't be reached. Try again later.")
+		return nil, nil, backend.Unreachable(d.rule.store, backend.CallCreate)
 	}
 	if !backend.Supports(b, d.info.Spec, d.usage) {
 		return nil, nil, keystore.Faultf(keystore.KindUnsupportedOperation,
