@@ -36,20 +36,6 @@ type clock struct{}
 
 func (clock) Now() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
 
-// gate lets everything pass but what it is told to refuse, and remembers what it was asked.
-type gate struct {
-	mu     sync.Mutex
-	asked  []keystore.Action
-	refuse error
-}
-
-func (g *gate) Admit(_ context.Context, r *access.Request) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.asked = append(g.asked, r.Action)
-	return g.refuse
-}
-
 // plainVault stands in for a token in tests of the connection machinery alone; the tests on tokens use the real vault.
 type plainVault struct{ broken atomic.Bool }
 
@@ -172,7 +158,6 @@ func (l *link) Drain(ctx context.Context) error {
 type bench struct {
 	t       *testing.T
 	db      keystore.DB
-	gate    *gate
 	vault   *plainVault
 	opener  *scripted
 	manager *custom.Manager
@@ -183,9 +168,9 @@ type bench struct {
 
 func newBench(t *testing.T, change ...func(*bench)) *bench {
 	t.Helper()
-	b := &bench{t: t, db: statetest.Open(t), gate: &gate{}, vault: &plainVault{}, opener: &scripted{}}
+	b := &bench{t: t, db: statetest.Open(t), vault: &plainVault{}, opener: &scripted{}}
 	b.mconfig = custom.ManagerConfig{DB: b.db, Opener: b.opener, Secrets: b.vault, Timeout: 20 * time.Minute}
-	b.config = custom.Config{DB: b.db, Gate: b.gate, Clock: clock{}, Random: rand.Reader, Secrets: b.vault,
+	b.config = custom.Config{DB: b.db, Gate: access.New(access.Config{Directory: b.db}), Clock: clock{}, Random: rand.Reader, Secrets: b.vault,
 		Clusters: map[string]keystore.Cluster{
 			clusterA: {ID: clusterA, TrustAnchor: anchorA, RelatedGroup: "a"},
 			clusterB: {ID: clusterB, TrustAnchor: anchorB},
