@@ -31,7 +31,7 @@ type Status struct {
 	Stores       []Store        `json:"stores"`
 	Tokens       []Token        `json:"tokens"`
 	NextDeletion *time.Time     `json:"next_deletion"`
-	Unaudited    string         `json:"audit_error,omitempty"`
+	AuditDir     string         `json:"audit_dir"`
 }
 
 // Listener is an address that answers.

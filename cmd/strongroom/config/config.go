@@ -48,6 +48,8 @@ type TLS struct {
 	Certificate string `yaml:"certificate"` // PEM file, leaf first
 	Key         string `yaml:"key"`         // PEM file, readable by its owner only
 	ClientCA    string `yaml:"client_ca"`   // PEM file; clients must then show a certificate of one of these CAs
+	// ClientNames are the names, as CN or DNS SAN, that a client's certificate must bear one of. For xks only.
+	ClientNames []string `yaml:"client_names"`
 }
 
 // Admin is where people and monitoring look at the appliance.
@@ -116,9 +118,8 @@ type Limits struct {
 	KeysPerRegion   int `yaml:"keys_per_region"`
 	StoresPerRegion int `yaml:"stores_per_region"`
 	AliasesPerKey   int `yaml:"aliases_per_key"`
-	RequestBytes    int `yaml:"request_bytes"`   // largest request body
-	Connections     int `yaml:"connections"`     // open connections to the KMS listener
-	ShutdownSeconds int `yaml:"drain_seconds"`   // how long a stop waits for calls in flight
+	Connections     int `yaml:"connections"`     // open connections to each of the KMS and XKS listeners
+	DrainSeconds    int `yaml:"drain_seconds"`   // how long a stop waits for calls in flight
 	ConnectSeconds  int `yaml:"connect_seconds"` // how long a store may stay CONNECTING
 }
 

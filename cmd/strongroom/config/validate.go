@@ -62,7 +62,12 @@ type checker struct {
 }
 
 func (v *checker) fail(field, format string, args ...any) {
-	v.problems = append(v.problems, Problem{Field: field, Line: lineOf(v.c.root, field), Message: fmt.Sprintf(format, args...)})
+	v.problems = append(v.problems, v.c.Problem(field, format, args...))
+}
+
+// Problem makes a problem with a field, with its line.
+func (c *Config) Problem(field, format string, args ...any) Problem {
+	return Problem{Field: field, Line: lineOf(c.root, field), Message: fmt.Sprintf(format, args...)}
 }
 
 // Validate finds everything in the configuration that is wrong by itself, in the order of the file's sections. Whether
@@ -122,6 +127,7 @@ func (v *checker) listeners() {
 	if c.XKS.Listen != "" && c.XKS.TLS == nil {
 		v.fail("xks.tls", "is missing; the XKS specification allows HTTPS only")
 	}
+	v.clientNames()
 	used := map[string]string{}
 	for _, l := range [][2]string{{"kms.listen", c.KMS.Listen}, {"admin.listen", c.Admin.Listen}, {"xks.listen", c.XKS.Listen}} {
 		if _, port, err := net.SplitHostPort(l[1]); err != nil || port == "0" {
@@ -131,6 +137,16 @@ func (v *checker) listeners() {
 			v.fail(l[0], "%s is also %s; give each its own address", l[1], other)
 		}
 		used[l[1]] = l[0]
+	}
+}
+
+// clientNames: KMS's certificate is of a public CA, so that a proxy must pin its name as well.
+func (v *checker) clientNames() {
+	if t := v.c.XKS.TLS; t != nil && (t.ClientCA == "") != (len(t.ClientNames) == 0) {
+		v.fail("xks.tls.client_names", "client_ca and client_names go together; write both or neither")
+	}
+	if t := v.c.KMS.TLS; t != nil && len(t.ClientNames) > 0 {
+		v.fail("kms.tls.client_names", "is for xks only; remove it")
 	}
 }
 
@@ -265,6 +281,10 @@ func (v *checker) isDefault(token string) bool {
 	return false
 }
 
+func (v *checker) isCluster(token string) bool {
+	return slices.ContainsFunc(v.c.Clusters, func(c Cluster) bool { return c.Token == token })
+}
+
 func (v *checker) realms() {
 	x := v.c.XKS
 	if len(x.Realms) > 0 && x.Listen == "" {
@@ -285,6 +305,8 @@ func (v *checker) realms() {
 			v.fail(field+".token", "there is no token named %q under tokens", r.Token)
 		case t.PIN == "":
 			v.fail(field+".token", "token %s has no pin; add one under tokens", r.Token)
+		case v.isDefault(r.Token), v.isCluster(r.Token):
+			v.fail(field+".token", "token %s holds KMS keys already; give external keys a token of their own", r.Token)
 		}
 		if n := len(r.Credentials); n < 1 || n > 2 {
 			v.fail(field+".credentials", "has %d; give one, or two while they are changed", n)
@@ -314,7 +336,7 @@ func (v *checker) rest() {
 		value int
 	}{
 		{"keys_per_region", l.KeysPerRegion}, {"stores_per_region", l.StoresPerRegion}, {"aliases_per_key", l.AliasesPerKey},
-		{"request_bytes", l.RequestBytes}, {"connections", l.Connections}, {"drain_seconds", l.ShutdownSeconds}, {"connect_seconds", l.ConnectSeconds},
+		{"connections", l.Connections}, {"drain_seconds", l.DrainSeconds}, {"connect_seconds", l.ConnectSeconds},
 	} {
 		if f.value < 0 {
 			v.fail("limits."+f.name, "%d is less than nothing", f.value)

@@ -26,6 +26,8 @@ type Metrics struct {
 	tokenCodes  *prometheus.CounterVec
 	pendingUse  prometheus.Counter
 	auditErrors prometheus.Counter
+	xksRequests *prometheus.CounterVec
+	xksLatency  *prometheus.HistogramVec
 
 	fast  sync.Map // operation to *operation: no label look-up for what succeeds
 	calls sync.Map // tokenFunction to prometheus.Observer
@@ -54,8 +56,12 @@ func New() *Metrics {
 			Help: "Attempts to use a key that is pending deletion."}),
 		auditErrors: prometheus.NewCounter(prometheus.CounterOpts{Name: "strongroom_audit_errors_total",
 			Help: "Calls that were refused because they could not be recorded."}),
+		xksRequests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "strongroom_xks_requests_total",
+			Help: "Requests to the XKS proxy by realm, operation and error name; the error is empty for success."}, []string{"realm", "operation", "error"}),
+		xksLatency: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "strongroom_xks_request_seconds",
+			Help: "Time of whole requests to the XKS proxy.", Buckets: latencyBuckets()}, []string{"realm", "operation"}),
 	}
-	m.registry.MustRegister(m.requests, m.latency, m.tokenTime, m.tokenCodes, m.pendingUse, m.auditErrors,
+	m.registry.MustRegister(m.requests, m.latency, m.tokenTime, m.tokenCodes, m.pendingUse, m.auditErrors, m.xksRequests, m.xksLatency,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -89,8 +95,14 @@ func (m *Metrics) TokenCall(token hsm.Info, function string, took time.Duration,
 	}
 	v.(prometheus.Observer).Observe(took.Seconds())
 	if code != 0 {
-		m.tokenCodes.WithLabelValues(token.Label, token.Serial, function, hsm.CKR(code).String()).Inc()
+		m.tokenCodes.WithLabelValues(token.Label, token.Serial, function, hsm.CKR(code).Error()).Inc()
 	}
+}
+
+// XKSRequest counts one request to a realm of the XKS proxy; name is the protocol's error name, "" for success.
+func (m *Metrics) XKSRequest(realm, operation, name string, took time.Duration) {
+	m.xksRequests.WithLabelValues(realm, operation, name).Inc()
+	m.xksLatency.WithLabelValues(realm, operation).Observe(took.Seconds())
 }
 
 // PendingDeletionUse counts an attempt to use a key that is pending deletion.

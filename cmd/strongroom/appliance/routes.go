@@ -1,0 +1,171 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/strongroom/strongroom/cmd/strongroom/admin"
+	"github.com/strongroom/strongroom/cmd/strongroom/principals"
+	"github.com/strongroom/strongroom/keystore"
+	"github.com/strongroom/strongroom/keystore/lifecycle"
+)
+
+// routes adds what the admin socket can do.
+func (a *Appliance) routes(s *admin.Server) {
+	admin.Handle(s, "GET "+admin.PathStatus, func(ctx context.Context, _ admin.Request, _ admin.Empty) (*admin.Status, error) {
+		return a.Status(ctx)
+	})
+	admin.Handle(s, "GET "+admin.PathTokens, func(ctx context.Context, _ admin.Request, _ admin.Empty) ([]admin.Token, error) {
+		return a.tokenStates(ctx)
+	})
+	a.orphanRoutes(s)
+	a.principalRoutes(s)
+	if a.opts.Mover != nil {
+		a.devRoutes(s)
+	}
+}
+
+func (a *Appliance) orphanRoutes(s *admin.Server) {
+	admin.Handle(s, "GET "+admin.PathOrphans, func(ctx context.Context, r admin.Request, _ admin.Empty) ([]*lifecycle.Orphan, error) {
+		f := lifecycle.OrphanFilter{States: []keystore.MaterialState{keystore.MaterialOrphaned}}
+		if r.Query("resolved") == "true" {
+			f.States = nil
+		}
+		return a.orphans.List(ctx, f)
+	})
+	admin.Handle(s, "POST "+admin.PathScan, func(ctx context.Context, r admin.Request, _ admin.Empty) (*lifecycle.ScanReport, error) {
+		return a.orphans.Scan(ctx, lifecycle.ScanFilter{StoreID: keystore.StoreID(r.Query("store"))})
+	})
+	admin.Handle(s, "GET "+admin.PathOrphans+"/{id}", func(ctx context.Context, r admin.Request, _ admin.Empty) (*lifecycle.Orphan, error) {
+		o, err := a.orphans.Show(ctx, r.Path("id"))
+		return o, orphanError(err)
+	})
+	admin.Handle(s, "POST "+admin.PathOrphans+"/{id}/destroy", func(ctx context.Context, r admin.Request, _ admin.Empty) (*lifecycle.Orphan, error) {
+		o, err := a.orphans.Destroy(ctx, r.Path("id"))
+		return o, orphanError(err)
+	})
+	admin.Handle(s, "POST "+admin.PathOrphans+"/{id}/resolve", func(ctx context.Context, r admin.Request, in admin.Resolution) (*lifecycle.Orphan, error) {
+		o, err := a.orphans.Resolve(ctx, r.Path("id"), in.Note)
+		return o, orphanError(err)
+	})
+}
+
+func orphanError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, lifecycle.ErrNotOrphan):
+		return admin.NotFound(err)
+	}
+	return admin.Conflict(err)
+}
+
+func (a *Appliance) principalRoutes(s *admin.Server) {
+	const one = admin.PathPrincipals + "/{name}"
+	type registry = *principals.Registry
+	admin.Handle(s, "GET "+admin.PathPrincipals, func(ctx context.Context, _ admin.Request, _ admin.Empty) ([]admin.Principal, error) {
+		all, err := a.principals.List(ctx)
+		out := make([]admin.Principal, len(all))
+		for i, v := range all {
+			out[i] = principalOf(v)
+		}
+		return out, err
+	})
+	admin.Handle(s, "POST "+admin.PathPrincipals, func(ctx context.Context, _ admin.Request, in admin.NewPrincipal) (admin.Principal, error) {
+		var policies []keystore.NamedPolicy
+		for _, p := range in.Policies {
+			policies = append(policies, keystore.NamedPolicy(p))
+		}
+		if in.Kind != string(keystore.PrincipalUser) && in.Kind != string(keystore.PrincipalRole) {
+			return admin.Principal{}, admin.BadRequest(fmt.Errorf("%q is no kind of principal; say user or role", in.Kind))
+		}
+		v, key, err := a.principals.Create(ctx, keystore.PrincipalKind(in.Kind), in.Name, policies)
+		if err != nil {
+			return admin.Principal{}, principalError(err)
+		}
+		p := principalOf(v)
+		p.AccessKeys[0].Secret = key.Secret
+		return p, nil
+	})
+	do := func(pattern string, fn func(ctx context.Context, p registry, r admin.Request) (*principals.View, error)) {
+		admin.Handle(s, pattern, func(ctx context.Context, r admin.Request, _ admin.Empty) (admin.Principal, error) {
+			v, err := fn(ctx, a.principals, r)
+			if err != nil {
+				return admin.Principal{}, principalError(err)
+			}
+			return principalOf(v), nil
+		})
+	}
+	do("GET "+one, func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
+		return p.Show(ctx, r.Path("name"))
+	})
+	do("DELETE "+one, func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
+		return p.Delete(ctx, r.Path("name"))
+	})
+	do("POST "+one+"/disable", func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
+		return p.SetDisabled(ctx, r.Path("name"), true)
+	})
+	do("POST "+one+"/enable", func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
+		return p.SetDisabled(ctx, r.Path("name"), false)
+	})
+	do("DELETE "+one+"/policies/{policy}", func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
+		return p.Detach(ctx, r.Path("name"), r.Path("policy"))
+	})
+	admin.Handle(s, "PUT "+one+"/policies/{policy}", func(ctx context.Context, r admin.Request, in admin.Policy) (admin.Principal, error) {
+		v, err := a.principals.Attach(ctx, r.Path("name"), keystore.NamedPolicy{Name: r.Path("policy"), Document: in.Document})
+		if err != nil {
+			return admin.Principal{}, principalError(err)
+		}
+		return principalOf(v), nil
+	})
+}
+
+func principalError(err error) error {
+	switch {
+	case errors.Is(err, principals.ErrUnknown):
+		return admin.NotFound(err)
+	case errors.Is(err, principals.ErrInvalid):
+		return admin.BadRequest(err)
+	}
+	return err
+}
+
+func principalOf(v *principals.View) admin.Principal {
+	p := admin.Principal{ARN: v.ARN, Kind: string(v.Kind), Name: v.Name, Disabled: v.Disabled, Created: v.Created,
+		Policies: []admin.Policy{}, AccessKeys: []admin.AccessKey{}}
+	for _, pol := range v.Policies {
+		p.Policies = append(p.Policies, admin.Policy(pol))
+	}
+	for _, k := range v.Keys {
+		p.AccessKeys = append(p.AccessKeys, admin.AccessKey{AccessKeyID: k.AccessKeyID, Disabled: k.Disabled, Created: k.Created})
+	}
+	return p
+}
+
+func (a *Appliance) devRoutes(s *admin.Server) {
+	admin.Handle(s, "POST "+admin.PathAdvance, func(ctx context.Context, _ admin.Request, in admin.Advance) (admin.Advanced, error) {
+		return a.advance(ctx, time.Duration(in.Seconds)*time.Second)
+	})
+	admin.Handle(s, "POST "+admin.PathHold, func(context.Context, admin.Request, admin.Empty) (admin.Empty, error) {
+		a.manager.Hold()
+		return admin.Empty{}, nil
+	})
+	admin.Handle(s, "POST "+admin.PathRelease, func(ctx context.Context, _ admin.Request, _ admin.Empty) (admin.Empty, error) {
+		a.manager.Release()
+		return admin.Empty{}, a.manager.Wait(ctx)
+	})
+}
+
+// advance moves the clock and does all that has become due before it answers. The sweeper's own loop notices a moved
+// clock only at its next look, so that what became due is this call's to do and to report.
+func (a *Appliance) advance(ctx context.Context, d time.Duration) (admin.Advanced, error) {
+	if err := a.opts.Mover.Advance(d); err != nil {
+		return admin.Advanced{}, admin.BadRequest(err)
+	}
+	now := a.clock.Now()
+	report, err := a.sweeper.SweepOnce(ctx, now)
+	a.sweeper.Wake()
+	return admin.Advanced{Now: now, Deleted: report.Deleted, Orphaned: report.Orphaned}, err
+}

@@ -1,0 +1,96 @@
+package appliance
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/strongroom/strongroom/api"
+	"github.com/strongroom/strongroom/hsm"
+	"github.com/strongroom/strongroom/hsm/hsmstore"
+	"github.com/strongroom/strongroom/hsm/pkcs11"
+	"github.com/strongroom/strongroom/keystore"
+	"github.com/strongroom/strongroom/keystore/access"
+	"github.com/strongroom/strongroom/keystore/backend"
+	"github.com/strongroom/strongroom/keystore/crypt"
+	"github.com/strongroom/strongroom/keystore/custom"
+	"github.com/strongroom/strongroom/keystore/lifecycle"
+)
+
+// openStores makes the manager of custom key stores over the clusters of the configuration.
+func (a *Appliance) openStores(context.Context) error {
+	tokens := map[string]hsm.Config{}
+	for _, cl := range a.cfg.Clusters {
+		c, err := a.tokenConfig(a.cfg.Token(cl.Token))
+		if err != nil {
+			return err
+		}
+		tokens[cl.ID] = c
+	}
+	defaults := map[string]backend.Backend{}
+	for region, b := range a.defaults {
+		defaults[region] = b
+	}
+	m, err := custom.NewManager(custom.ManagerConfig{
+		DB: a.db, Secrets: a.vault, Defaults: defaults, Logger: a.log,
+		// The reconciler is made later than the manager, which connects nothing before Serve.
+		OnConnected: func(string, keystore.StoreID) { a.reconciler.Wake() },
+		Opener:      &hsmstore.Opener{ClusterTokens: tokens, OpenToken: pkcs11.Open},
+		Timeout:     time.Duration(a.cfg.Limits.ConnectSeconds) * time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	a.manager = m
+	a.onClose(m)
+	return nil
+}
+
+// clusters reads what CreateCustomKeyStore checks against.
+func (a *Appliance) clusters() (map[string]keystore.Cluster, error) {
+	out := map[string]keystore.Cluster{}
+	for _, cl := range a.cfg.Clusters {
+		c := keystore.Cluster{ID: cl.ID, RotatesPIN: cl.RotatePassword, RelatedGroup: cl.Related}
+		if cl.TrustAnchor != "" {
+			pem, err := os.ReadFile(cl.TrustAnchor)
+			if err != nil {
+				return nil, fmt.Errorf("trust anchor of %s: %w", cl.ID, err)
+			}
+			c.TrustAnchor = string(pem)
+		}
+		out[cl.ID] = c
+	}
+	return out, nil
+}
+
+func (a *Appliance) openServices(context.Context) error {
+	gate := access.New(access.Config{Directory: a.db})
+	clusters, err := a.clusters()
+	if err != nil {
+		return err
+	}
+	stores, err := custom.New(custom.Config{
+		DB: a.db, Gate: gate, Clock: a.clock, Random: random(), Clusters: clusters, Secrets: a.vault, Manager: a.manager,
+		Limits: custom.Limits{StoresPerRegion: a.cfg.Limits.StoresPerRegion},
+	})
+	if err != nil {
+		return err
+	}
+	a.lifecycle = lifecycle.New(lifecycle.Config{
+		DB: a.db, Resolver: a.manager, Gate: gate, Clock: a.clock, Random: random(), Audit: a.audit,
+		Account: a.cfg.Account, Regions: a.cfg.Regions, Logger: a.log, Hook: a.opts.Hook,
+		Limits: lifecycle.Limits{Keys: a.cfg.Limits.KeysPerRegion, Aliases: a.cfg.Limits.AliasesPerKey},
+	})
+	a.sweeper = lifecycle.NewSweeper(a.lifecycle)
+	a.reconciler = lifecycle.NewReconciler(a.lifecycle)
+	a.orphans = lifecycle.NewOrphans(a.lifecycle)
+	a.server = api.New(api.Config{
+		Account: a.cfg.Account, Regions: a.cfg.Regions, Credentials: a.principals, Directory: a.db,
+		Crypt: crypt.New(crypt.Config{DB: a.db, Resolver: a.manager, Gate: gate, Clock: a.clock, Audit: a.audit}),
+		Keys:  a.lifecycle, Stores: stores, Audit: a.audit, Clock: a.clock, Logger: a.log, Observer: a.metrics, Random: random(),
+	})
+	a.principals.OnChange(a.server.CredentialsChanged)
+	a.metrics.Watch(a.snapshot)
+	return nil
+}

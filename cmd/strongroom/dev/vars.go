@@ -1,0 +1,67 @@
+package dev
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Running is what is known once the appliance answers.
+type Running struct {
+	KMSAddr, XKSAddr, AdminAddr string // as bound
+	AccessKeyID, SecretKey      string // of the account root
+	AdminSocket                 string
+}
+
+// Vars gives the variables of dev.env.
+func (s *Setup) Vars(r Running) []Var {
+	region := s.Config.Regions[0]
+	vars := []Var{
+		{"AWS_ENDPOINT_URL_KMS", "http://" + r.KMSAddr},
+		{"AWS_ACCESS_KEY_ID", r.AccessKeyID},
+		{"AWS_SECRET_ACCESS_KEY", r.SecretKey},
+		{"AWS_REGION", region},
+		{"AWS_DEFAULT_REGION", region},
+	}
+	for i, c := range s.kept.Clusters {
+		suffix := ""
+		if i > 0 {
+			suffix = "_2"
+		}
+		vars = append(vars,
+			Var{"STRONGROOM_CLUSTER_ID" + suffix, c.ID},
+			Var{"STRONGROOM_TRUST_ANCHOR" + suffix, s.trustAnchor(i)},
+			Var{"STRONGROOM_KMSUSER_PASSWORD" + suffix, s.kept.Tokens[clusterToken(i)].PIN})
+	}
+	port := r.XKSAddr[strings.LastIndexByte(r.XKSAddr, ':')+1:]
+	return append(vars,
+		Var{"STRONGROOM_XKS_URI", "https://localhost:" + port},
+		Var{"STRONGROOM_XKS_PATH", "/dev/kms/xks/v1"},
+		Var{"STRONGROOM_XKS_ACCESS_KEY", s.kept.XKSAccessKey},
+		Var{"STRONGROOM_XKS_SECRET_KEY", s.kept.XKSSecretKey},
+		Var{"STRONGROOM_XKS_KEY_IDS", strings.Join(XKSKeys(), ",")},
+		Var{"STRONGROOM_XKS_CA", s.file("tls/xks-ca.pem")},
+		Var{"STRONGROOM_ADMIN_SOCKET", r.AdminSocket},
+		Var{"STRONGROOM_ADMIN_URL", "http://" + r.AdminAddr},
+		Var{"STRONGROOM_DIR", s.Dir},
+		Var{"SOFTHSM2_CONF", filepath.Join(s.Dir, "softhsm2.conf")},
+		Var{"STRONGROOM_PKCS11_MODULE", s.module})
+}
+
+// Dir makes the directory that a dev appliance is to use: dir, or one that throwAway says to remove at the end.
+func Dir(dir string) (path string, throwAway bool, err error) {
+	if dir == "" {
+		path, err = os.MkdirTemp("", "strongroom-dev-")
+		return path, true, err
+	}
+	path, err = filepath.Abs(dir)
+	if err == nil {
+		err = os.MkdirAll(path, 0o700)
+	}
+	return path, false, err
+}
+
+// XKSKeys are the ids of the external keys that are ready in realm dev.
+func XKSKeys() []string {
+	return []string{"dev-key-1", "dev-key-2", "dev-key-3", "dev-key-4", "dev-key-5", "dev-key-6"}
+}
