@@ -39,7 +39,7 @@ func (c *core) destroyFound(ctx context.Context, s *lease, ref KeyRef) (int, err
 	for _, e := range c.cache.take(ref.ID) {
 		c.reapOn(ctx, s, e)
 	}
-	template := []Attribute{bytesAttr(ckaID, ref.ID), textAttr(ckaLabel, ref.Label)}
+	template := []Attribute{boolAttr(ckaToken, true), bytesAttr(ckaID, ref.ID), textAttr(ckaLabel, ref.Label)}
 	look := func() ([]Handle, error) {
 		return call(ctx, c, s, "C_FindObjects", func(raw Session) ([]Handle, error) {
 			return raw.Find(template, findAtOnce)

@@ -48,7 +48,7 @@ func canaryMechanism(mech uint) Mechanism {
 func (c *core) showWell(ctx context.Context, keeper *lease) error {
 	ref := canaryRef()
 	handles, err := inspectAs(ctx, c, keeper, "C_FindObjects", func(raw Session) ([]Handle, error) {
-		return raw.Find([]Attribute{ulongAttr(ckaClass, ckoSecretKey),
+		return raw.Find([]Attribute{boolAttr(ckaToken, true), ulongAttr(ckaClass, ckoSecretKey),
 			bytesAttr(ckaID, ref.ID), textAttr(ckaLabel, ref.Label)}, findAtOnce)
 	})
 	if err != nil {

@@ -120,9 +120,10 @@ type located struct {
 	Object
 }
 
-// search finds every object that fits the template. The session is lent for
-// management.
+// search finds every object on the token that fits the template; session copies
+// of keys are no such objects. The session is lent for management.
 func (c *core) search(ctx context.Context, s *lease, template []Attribute, limit int) ([]located, error) {
+	template = append([]Attribute{boolAttr(ckaToken, true)}, template...)
 	handles, err := call(ctx, c, s, "C_FindObjects", func(raw Session) ([]Handle, error) {
 		return raw.Find(template, limit)
 	})
@@ -161,7 +162,6 @@ func (t *Token) FindLabel(ctx context.Context, label string) ([]Object, error) {
 }
 
 func (t *Token) find(ctx context.Context, template []Attribute) ([]Object, error) {
-	template = append(template, boolAttr(ckaToken, true)) // not our session copies
 	var out []Object
 	err := t.repeat(ctx, "C_FindObjects", func(ctx context.Context) error {
 		out = nil

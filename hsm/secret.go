@@ -3,6 +3,8 @@ package hsm
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
+	"io"
 	"log/slog"
 )
 
@@ -32,6 +34,9 @@ func (s Secret) Equal(other Secret) bool {
 
 // String implements fmt.Stringer with a placeholder.
 func (Secret) String() string { return secretText }
+
+// Format implements fmt.Formatter with a placeholder, whatever the verb.
+func (Secret) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, secretText) }
 
 // GoString implements fmt.GoStringer with a placeholder.
 func (Secret) GoString() string { return secretText }

@@ -53,7 +53,17 @@ func buildShim(t testing.TB) string {
 // Fault makes tokens behind a module that fails on demand.
 func Fault(t testing.TB, labels ...string) *Faults {
 	t.Helper()
-	dir := t.TempDir()
+	// Not t.TempDir: SoftHSM2 takes a # in a path, as subtests may have, for
+	// the beginning of a comment.
+	dir, err := os.MkdirTemp(Dir(t), "fault-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("remove tokens: %v", err)
+		}
+	})
 	module := filepath.Join(dir, "p11fault.so")
 	copyFile(t, buildShim(t), module)
 	// A file of its own is a library of its own, with a state of its own.
@@ -157,4 +167,33 @@ func (f *Faults) OpenConfig(cfg hsm.Config) *hsm.Token {
 	token := Open(f.t, cfg)
 	f.t.Cleanup(func() { f.Set() })
 	return token
+}
+
+// MakeOutside makes a token as another process would: the module that this
+// process has initialised does not know of it.
+func (f *Faults) MakeOutside(label string) {
+	f.t.Helper()
+	if err := f.util(label); err != nil {
+		f.t.Fatal(err)
+	}
+	f.names[label] = label
+}
+
+// Twin makes a second token of a label that exists, with another serial number.
+func (f *Faults) Twin(label string) error {
+	f.t.Helper()
+	if err := f.util(label); err != nil {
+		return err
+	}
+	return pkcs11.CloseModule(context.Background(), f.Module) // so that it is seen
+}
+
+func (f *Faults) util(label string) error {
+	cmd := exec.Command("softhsm2-util", "--module", filepath.Join(f.dir, "libsofthsm2.so"), "--init-token", "--free",
+		"--label", label, "--pin", PIN, "--so-pin", SOPIN)
+	cmd.Env = append(os.Environ(), "SOFTHSM2_CONF="+f.Conf)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("softhsm2-util: %w\n%s", err, out)
+	}
+	return nil
 }

@@ -71,6 +71,16 @@ func InitToken(ctx context.Context, modulePath, label string, soPIN, pin hsm.Sec
 	return lib.InitToken(ctx, label, soPIN, pin)
 }
 
+// CloseModule finalises one module if its tokens are all closed. It is
+// initialised again when it is used again.
+func CloseModule(ctx context.Context, path string) error {
+	lib, err := Library(path, "")
+	if err != nil {
+		return err
+	}
+	return lib.Close(ctx)
+}
+
 // CloseAll finalises every module whose tokens are all closed. It is for the
 // end of the process, and for tests.
 func CloseAll(ctx context.Context) error {

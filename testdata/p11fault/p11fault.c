@@ -414,10 +414,12 @@ static W finish(int fn, W rv, W after, W *a)
 		for (i = 0; i < *(W *)a[3]; i++)
 			((W *)a[1])[i] = from_real(((W *)a[1])[i]);
 	}
-	if (rv == OK && fn == I_GetSlotList) {
+	if (fn == I_GetSlotList) {
 		pthread_mutex_lock(&mutex);
-		if (find(GONE) != NULL || stuck_gone)
+		if (find(GONE) != NULL || stuck_gone) {
 			*(W *)a[2] = 0;
+			rv = OK;
+		}
 		pthread_mutex_unlock(&mutex);
 	}
 	if (rv == OK && fn == I_GenerateKeyPair) {
