@@ -197,3 +197,13 @@ func (f *Faults) util(label string) error {
 	}
 	return nil
 }
+
+// ObjectFiles lists the files of a token's objects.
+func (f *Faults) ObjectFiles(label string) []string {
+	f.t.Helper()
+	files, err := filepath.Glob(filepath.Join(f.dirs[label], "*.object"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return files
+}
