@@ -19,6 +19,12 @@ const (
 	StepDestroyAudited = "destroy.audited"
 	// StepDestroySettled: the outcome is in the ledger.
 	StepDestroySettled = "destroy.settled"
+	// StepRotatePlanned: the ledger row of new material is committed, the token was not touched.
+	StepRotatePlanned = "rotate.planned"
+	// StepRotateGenerated: the new object is on the token, its key does not know it.
+	StepRotateGenerated = "rotate.generated"
+	// StepRotateCommitted: the new material is current, the caller has no answer.
+	StepRotateCommitted = "rotate.committed"
 )
 
 // Steps lists the names that Config.Hook is called with.
@@ -26,5 +32,6 @@ func Steps() []string {
 	return []string{
 		StepCreatePlanned, StepCreateGenerated, StepCreateCommitted, StepAbandonCondemned,
 		StepDeleteCondemned, StepDestroyed, StepDestroyAudited, StepDestroySettled,
+		StepRotatePlanned, StepRotateGenerated, StepRotateCommitted,
 	}
 }

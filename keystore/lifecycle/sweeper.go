@@ -209,7 +209,8 @@ func tombstone(k *keystore.Key, now time.Time) *keystore.Tombstone {
 	}
 }
 
-// condemnAll condemns every row of a key that has not ended yet.
+// condemnAll condemns every live row of a key. A planned one belongs to a rotation that is under way or was cut short: who
+// makes it, or the Reconciler, looks for its object and settles it.
 func condemnAll(tx keystore.Tx, k *keystore.Key, t *keystore.Tombstone) ([]*keystore.Material, error) {
 	all, err := tx.MaterialsOfKey(t.KeyARN)
 	if err != nil {
@@ -218,7 +219,7 @@ func condemnAll(tx keystore.Tx, k *keystore.Key, t *keystore.Tombstone) ([]*keys
 	var rows []*keystore.Material
 	for _, m := range all {
 		switch m.State {
-		case keystore.MaterialPlanned, keystore.MaterialLive:
+		case keystore.MaterialLive:
 			if err := m.Advance(keystore.MaterialCondemned); err != nil {
 				return nil, err
 			}
