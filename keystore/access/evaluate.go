@@ -1,18 +1,28 @@
 package access
 
 import (
+	"context"
+	"fmt"
 	"strings"
 
 	"github.com/strongroom/strongroom/keystore"
 )
 
-// evaluation is one decision under way. It lives on the stack of Authorize.
+// evaluation is one decision under way.
 type evaluation struct {
+	ctx        context.Context // of the call that the evaluation lives in
 	req        *Request
 	permission permission
 	resource   []byte // the ARN that Resource elements are compared with
-	aliasesOf  func(k *keystore.Key) []string
+	aliasesOf  AliasLister
+	err        error // of aliasesOf: there is no decision then
 	room       [160]byte
+}
+
+// begin sets up a decision.
+func (e *evaluation) begin(ctx context.Context, r *Request, aliases AliasLister) {
+	e.ctx, e.req, e.permission, e.aliasesOf = ctx, r, permissionOf(r), aliases
+	e.setResource()
 }
 
 // permission is a kms: permission in the two forms that evaluation needs.
@@ -73,7 +83,11 @@ func (e *evaluation) aliases(k *keystore.Key) []string {
 	if e.aliasesOf == nil {
 		return nil
 	}
-	return e.aliasesOf(k)
+	names, err := e.aliasesOf(e.ctx, k.Region, k.ID)
+	if err != nil {
+		e.err = fmt.Errorf("list aliases of %s: %w", k.ARN(), err)
+	}
+	return names
 }
 
 // Miss says why a statement does not apply to a request.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/strongroom/strongroom/keystore"
@@ -12,21 +13,25 @@ import (
 // Config holds the gate's ports.
 type Config struct {
 	Directory keystore.Directory // asked for grants, where policies do not allow
-	// Aliases gives the names ("alias/…") that point at a key, for kms:ResourceAliases; it is asked only where a policy uses
-	// that condition key. Nil, or an error: the condition key is absent.
-	Aliases func(ctx context.Context, region string, id keystore.KeyID) ([]string, error)
-	Logger  *slog.Logger // told of policies that cannot be read; nil tells nobody
+	Aliases   AliasLister        // for kms:ResourceAliases, and asked only where a policy uses it; nil: the key is absent
+	Logger    *slog.Logger       // told of policies that cannot be read; nil tells nobody
 }
+
+// AliasLister gives the names ("alias/…") that point at a key. Where it fails there is no decision.
+type AliasLister func(ctx context.Context, region string, id keystore.KeyID) ([]string, error)
 
 // Gate decides: policies and grants first, then the key state table. It is safe for concurrent use.
 type Gate struct {
-	cfg   Config
-	cache *cache
+	cfg         Config
+	cache       *cache
+	evaluations sync.Pool // of *evaluation, so that a decision allocates nothing
 }
 
 // New makes a gate.
 func New(cfg Config) *Gate {
-	return &Gate{cfg: cfg, cache: newCache()}
+	g := &Gate{cfg: cfg, cache: newCache()}
+	g.evaluations.New = func() any { return new(evaluation) }
+	return g
 }
 
 // Request is what a caller wants to do.
@@ -88,12 +93,16 @@ func (g *Gate) Authorize(ctx context.Context, r *Request) (Decision, error) {
 			return Decision{}, err
 		}
 	}
-	e := evaluation{req: r, permission: permissionOf(r)}
-	e.setResource()
-	if g.cfg.Aliases != nil {
-		e.aliasesOf = g.aliasesOf(ctx)
+	e := g.evaluations.Get().(*evaluation)
+	defer func() {
+		*e = evaluation{} // keeps nothing of the request
+		g.evaluations.Put(e)
+	}()
+	e.begin(ctx, r, g.cfg.Aliases)
+	d := g.byPolicies(e)
+	if e.err != nil {
+		return Decision{}, e.err
 	}
-	d := g.byPolicies(&e)
 	if d.Cause != nil && g.cfg.Logger != nil {
 		g.cfg.Logger.ErrorContext(ctx, "policy cannot be read, access denied", "principal", r.Caller.Principal,
 			"resource", r.resource(), "error", d.Cause)
@@ -109,16 +118,6 @@ func (g *Gate) Authorize(ctx context.Context, r *Request) (Decision, error) {
 		return Decision{Allowed: true, Reason: AllowedByGrant, Grant: grant}, nil
 	}
 	return d, nil
-}
-
-func (g *Gate) aliasesOf(ctx context.Context) func(k *keystore.Key) []string {
-	return func(k *keystore.Key) []string {
-		names, err := g.cfg.Aliases(ctx, k.Region, k.ID)
-		if err != nil {
-			return nil
-		}
-		return names
-	}
 }
 
 // byPolicies decides without grants.

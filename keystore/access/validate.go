@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -137,9 +138,8 @@ func isService(name string) bool {
 // PutKeyPolicy. A policy that hands PutKeyPolicy over to the caller's account passes, since the account's administrator can
 // always give the permission; one that denies it to the caller does not.
 func (p *Policy) AllowsPutKeyPolicy(c *keystore.Caller, keyARN string) bool {
-	r := &Request{Caller: c, Action: keystore.ActionPutKeyPolicy, Resource: keyARN}
-	e := evaluation{req: r, permission: permissionOf(r)}
-	e.setResource()
+	var e evaluation
+	e.begin(context.Background(), &Request{Caller: c, Action: keystore.ActionPutKeyPolicy, Resource: keyARN}, nil)
 	f := p.asKeyPolicy(&e)
 	return f.deny == nil && (f.allow != nil || f.account != nil)
 }
