@@ -3,6 +3,7 @@ package custom_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -440,15 +441,16 @@ func TestStateThatCannotBeWrittenIsWrittenLater(t *testing.T) {
 	}{"opened": {nil, keystore.Connected}, "failed": {wrongPIN, keystore.Failed}} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				full := true
-				b := newBench(t, func(b *bench) { b.mconfig.DB = &failingDB{DB: b.db, refuse: func() bool { return full }} })
+				var full atomic.Bool
+				full.Store(true)
+				b := newBench(t, func(b *bench) { b.mconfig.DB = &failingDB{DB: b.db, refuse: full.Load} })
 				b.opener.set(open.fn)
 				id := b.create("one", clusterA)
 				b.connect(id)
 				time.Sleep(10 * time.Minute)
 				assert.Equal(t, keystore.Connecting, b.row(id).Conn)
 				assert.Equal(t, 1, b.opener.count(id))
-				full = false
+				full.Store(false)
 				b.settle()
 				assert.Equal(t, open.want, b.row(id).Conn)
 				assert.Equal(t, 1, b.opener.count(id), "one attempt for one connect")

@@ -57,6 +57,11 @@ func New(cfg Config) (*Service, error) {
 	if cfg.DB == nil || cfg.Gate == nil || cfg.Clock == nil || cfg.Random == nil || cfg.Secrets == nil || cfg.Manager == nil {
 		return nil, errors.New("custom key stores: DB, Gate, Clock, Random, Secrets and Manager are required")
 	}
+	for id, cluster := range cfg.Clusters {
+		if cluster.RotatesPIN {
+			return nil, fmt.Errorf("cluster %s: rotating the kmsuser password at a connect is not supported: take the setting out", id)
+		}
+	}
 	if cfg.Limits.StoresPerRegion <= 0 {
 		cfg.Limits.StoresPerRegion = DefaultStoresPerRegion
 	}

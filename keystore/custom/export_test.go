@@ -1,0 +1,4 @@
+package custom
+
+// Certificate is the parser of trust anchors.
+var Certificate = certificate
