@@ -49,7 +49,18 @@ const (
 	account   = "111122223333"
 	region    = "us-east-1"
 	clusterID = "cluster-22222222222"
+	kmsuser   = "kmsuser1" // the PIN of the cluster's token: a KeyStorePassword has at least seven characters
 )
+
+// clusterToken makes a token that stands for a cluster. Its PIN is left to the store.
+func clusterToken(t testing.TB) hsm.Config {
+	t.Helper()
+	hsmtest.Dir(t)
+	label, module := "cluster-"+rand.Text()[:12], hsmtest.ModulePath(t)
+	_, err := pkcs11.InitToken(context.Background(), module, label, hsm.NewSecret(hsmtest.SOPIN), hsm.NewSecret(kmsuser))
+	require.NoError(t, err)
+	return hsm.Config{Selector: hsm.Selector{Module: module, Label: label}}
+}
 
 // clock can be moved.
 type clock struct {
@@ -132,7 +143,7 @@ func start(t testing.TB, change ...func(*api.Config)) *appliance {
 	ctx := context.Background()
 	a := &appliance{clock: new(clock), seen: new(seen), logs: new(syncBuffer), anchor: trustAnchor(t), auditDir: filepath.Join(t.TempDir(), "audit")}
 	log := slog.New(slog.NewTextHandler(a.logs, nil))
-	tokens := hsmtest.SoftHSM(t, "default", "cluster")
+	tokens := hsmtest.SoftHSM(t, "default")
 
 	var err error
 	a.db, err = sqlite.Open(ctx, filepath.Join(t.TempDir(), "state", "strongroom.db"), sqlite.Options{Create: true})
@@ -156,7 +167,7 @@ func start(t testing.TB, change ...func(*api.Config)) *appliance {
 
 	a.manager, err = custom.NewManager(custom.ManagerConfig{DB: a.db, Secrets: vault, Logger: log,
 		Defaults: map[string]backend.Backend{region: store},
-		Opener: &hsmstore.Opener{ClusterTokens: map[string]hsm.Config{clusterID: tokens.Config("cluster")},
+		Opener: &hsmstore.Opener{ClusterTokens: map[string]hsm.Config{clusterID: clusterToken(t)},
 			OpenToken: pkcs11.Open}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, a.manager.Close()) })

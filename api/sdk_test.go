@@ -147,37 +147,90 @@ func TestCustomKeyStoresThroughTheSDK(t *testing.T) {
 	a := start(t)
 	c, ctx := a.client(a.root), context.Background()
 	made, err := c.CreateCustomKeyStore(ctx, &kms.CreateCustomKeyStoreInput{CustomKeyStoreName: aws.String("hsm"),
-		CloudHsmClusterId: aws.String(clusterID), KeyStorePassword: aws.String("1234567"), TrustAnchorCertificate: aws.String(a.anchor)})
+		CloudHsmClusterId: aws.String(clusterID), KeyStorePassword: aws.String("wrong77"), TrustAnchorCertificate: aws.String(a.anchor)})
 	require.NoError(t, err)
 	id := made.CustomKeyStoreId
 	assert.True(t, strings.HasPrefix(*id, "cks-"))
-	connect := func(state types.ConnectionStateType) types.CustomKeyStoresListEntry {
-		t.Helper()
-		_, err := c.ConnectCustomKeyStore(ctx, &kms.ConnectCustomKeyStoreInput{CustomKeyStoreId: id})
-		require.NoError(t, err)
-		require.NoError(t, a.manager.Wait(ctx))
-		list, err := c.DescribeCustomKeyStores(ctx, &kms.DescribeCustomKeyStoresInput{CustomKeyStoreId: id})
-		require.NoError(t, err)
-		require.Len(t, list.CustomKeyStores, 1)
-		assert.Equal(t, state, list.CustomKeyStores[0].ConnectionState)
-		return list.CustomKeyStores[0]
-	}
-	failed := connect(types.ConnectionStateTypeFailed)
+	record := a.lastRecord(t, "CreateCustomKeyStore")
+	assert.Equal(t, map[string]any{"customKeyStoreName": "hsm", "cloudHsmClusterId": clusterID}, record["requestParameters"])
+	assert.Equal(t, map[string]any{"customKeyStoreId": *id}, record["responseElements"])
+
+	failed := a.connect(t, c, id)
+	assert.Equal(t, types.ConnectionStateTypeFailed, failed.ConnectionState)
 	assert.Equal(t, types.ConnectionErrorCodeTypeInvalidCredentials, failed.ConnectionErrorCode)
 	assert.Equal(t, clusterID, *failed.CloudHsmClusterId)
 	assert.Equal(t, a.anchor, *failed.TrustAnchorCertificate)
-
-	_, err = c.DisconnectCustomKeyStore(ctx, &kms.DisconnectCustomKeyStoreInput{CustomKeyStoreId: id})
+	a.disconnect(t, c, id)
+	_, err = c.UpdateCustomKeyStore(ctx, &kms.UpdateCustomKeyStoreInput{CustomKeyStoreId: id, KeyStorePassword: aws.String(kmsuser)})
 	require.NoError(t, err)
-	require.NoError(t, a.manager.Wait(ctx))
-	_, err = c.UpdateCustomKeyStore(ctx, &kms.UpdateCustomKeyStoreInput{CustomKeyStoreId: id, KeyStorePassword: aws.String("123456")})
-	assert.ErrorContains(t, err, "Value at 'keyStorePassword' failed to satisfy constraint: Member must have length greater than or equal to 7")
-	record := a.lastRecord(t, "DisconnectCustomKeyStore")
-	assert.Equal(t, map[string]any{"customKeyStoreName": "hsm", "clusterId": clusterID}, record["additionalEventData"])
+	assert.Equal(t, map[string]any{"customKeyStoreId": *id}, a.lastRecord(t, "UpdateCustomKeyStore")["requestParameters"])
+	connected := a.connect(t, c, id)
+	assert.Equal(t, types.ConnectionStateTypeConnected, connected.ConnectionState)
+	assert.Empty(t, connected.ConnectionErrorCode)
 
+	a.useStore(t, c, id)
 	_, err = c.DeleteCustomKeyStore(ctx, &kms.DeleteCustomKeyStoreInput{CustomKeyStoreId: id})
 	require.NoError(t, err)
 	_, err = c.ConnectCustomKeyStore(ctx, &kms.ConnectCustomKeyStoreInput{CustomKeyStoreId: id})
 	var missing *types.CustomKeyStoreNotFoundException
 	require.ErrorAs(t, err, &missing)
+}
+
+func (a *appliance) connect(t *testing.T, c *kms.Client, id *string) types.CustomKeyStoresListEntry {
+	t.Helper()
+	ctx := context.Background()
+	_, err := c.ConnectCustomKeyStore(ctx, &kms.ConnectCustomKeyStoreInput{CustomKeyStoreId: id})
+	require.NoError(t, err)
+	require.NoError(t, a.manager.Wait(ctx))
+	list, err := c.DescribeCustomKeyStores(ctx, &kms.DescribeCustomKeyStoresInput{CustomKeyStoreId: id})
+	require.NoError(t, err)
+	require.Len(t, list.CustomKeyStores, 1)
+	return list.CustomKeyStores[0]
+}
+
+func (a *appliance) disconnect(t *testing.T, c *kms.Client, id *string) {
+	t.Helper()
+	_, err := c.DisconnectCustomKeyStore(context.Background(), &kms.DisconnectCustomKeyStoreInput{CustomKeyStoreId: id})
+	require.NoError(t, err)
+	require.NoError(t, a.manager.Wait(context.Background()))
+	assert.Equal(t, map[string]any{"customKeyStoreName": "hsm", "clusterId": clusterID},
+		a.lastRecord(t, "DisconnectCustomKeyStore")["additionalEventData"])
+}
+
+// useStore makes a key in a connected store, and leaves the store disconnected and empty.
+func (a *appliance) useStore(t *testing.T, c *kms.Client, id *string) {
+	t.Helper()
+	ctx := context.Background()
+	random, err := c.GenerateRandom(ctx, &kms.GenerateRandomInput{NumberOfBytes: aws.Int32(16), CustomKeyStoreId: id})
+	require.NoError(t, err)
+	assert.Len(t, random.Plaintext, 16)
+	made, err := c.CreateKey(ctx, &kms.CreateKeyInput{Origin: types.OriginTypeAwsCloudhsm, CustomKeyStoreId: id})
+	require.NoError(t, err)
+	md := made.KeyMetadata
+	assert.Equal(t, clusterID, *md.CloudHsmClusterId)
+	assert.Nil(t, md.CurrentKeyMaterialId)
+	sealed, err := c.Encrypt(ctx, &kms.EncryptInput{KeyId: md.KeyId, Plaintext: []byte("hello")})
+	require.NoError(t, err)
+	opened, err := c.Decrypt(ctx, &kms.DecryptInput{CiphertextBlob: sealed.CiphertextBlob})
+	require.NoError(t, err)
+	assert.Equal(t, "hello", string(opened.Plaintext))
+	assert.Nil(t, opened.KeyMaterialId)
+
+	a.disconnect(t, c, id)
+	described, err := c.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: md.KeyId})
+	require.NoError(t, err)
+	assert.Equal(t, types.KeyStateUnavailable, described.KeyMetadata.KeyState)
+	_, err = c.Encrypt(ctx, &kms.EncryptInput{KeyId: md.KeyId, Plaintext: []byte("x")})
+	var state *types.KMSInvalidStateException
+	require.ErrorAs(t, err, &state)
+	assert.Equal(t, *md.Arn+" is unavailable.", state.ErrorMessage())
+	_, err = c.DeleteCustomKeyStore(ctx, &kms.DeleteCustomKeyStoreInput{CustomKeyStoreId: id})
+	var full *types.CustomKeyStoreHasCMKsException
+	require.ErrorAs(t, err, &full)
+
+	_, err = c.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: md.KeyId, PendingWindowInDays: aws.Int32(7)})
+	require.NoError(t, err)
+	a.clock.advance(8 * 24 * time.Hour)
+	_, err = a.sweeper.SweepOnce(ctx, a.clock.Now())
+	require.NoError(t, err)
 }
