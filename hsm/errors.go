@@ -151,6 +151,9 @@ func ClassOf(err error) Class {
 
 // CodeOf returns the CKR code in err's chain, or 0.
 func CodeOf(err error) uint {
+	if err == nil { // on the hot path; errors.As would cost an allocation
+		return 0
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Code

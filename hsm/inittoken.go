@@ -46,9 +46,44 @@ func (l *Library) initToken(slot uint, label string, soPIN, pin Secret) (TokenEn
 	if err := l.mod.InitToken(slot, soPIN, label); err != nil {
 		return TokenEntry{}, err
 	}
+	if err := l.setUserPIN(slot, soPIN, pin); err != nil {
+		return TokenEntry{}, err
+	}
+	info, err := l.mod.TokenInfo(slot)
+	return TokenEntry{Slot: slot, TokenInfo: info, Initialized: true, UserPINSet: true}, err
+}
+
+// InitPIN sets the user PIN of a token that has none yet: of a blank PKCS#11
+// database such as NSS makes, or of one that a security officer prepared. A
+// token that has a user PIN is refused: this is no way to reset one.
+func (l *Library) InitPIN(ctx context.Context, slot uint, soPIN, pin Secret) error {
+	const op = "C_InitPIN"
+	if err := l.lock(ctx); err != nil {
+		return err
+	}
+	defer l.unlock()
+	if l.epoch.Load() == 0 {
+		if err := l.initialize(ctx, DefaultCallTimeout); err != nil {
+			return err
+		}
+	}
+	_, err := bounded(ctx, l, DefaultCallTimeout, op, func() (struct{}, error) {
+		info, err := l.mod.TokenInfo(slot)
+		if err != nil {
+			return struct{}{}, err
+		}
+		if info.Flags&ckfUserPINInitialized != 0 {
+			return struct{}{}, failf(op, Refused, "token %q has a user PIN", info.Label)
+		}
+		return struct{}{}, l.setUserPIN(slot, soPIN, pin)
+	})
+	return err
+}
+
+func (l *Library) setUserPIN(slot uint, soPIN, pin Secret) error {
 	s, err := l.mod.OpenSession(slot, true)
 	if err != nil {
-		return TokenEntry{}, err
+		return err
 	}
 	if err = s.Login(SecurityOfficer, soPIN); err == nil {
 		err = s.InitPIN(pin)
@@ -57,9 +92,5 @@ func (l *Library) initToken(slot uint, label string, soPIN, pin Secret) (TokenEn
 	if closing := s.Close(); err == nil {
 		err = closing
 	}
-	if err != nil {
-		return TokenEntry{}, err
-	}
-	info, err := l.mod.TokenInfo(slot)
-	return TokenEntry{Slot: slot, TokenInfo: info, Initialized: true, UserPINSet: true}, err
+	return err
 }

@@ -68,7 +68,7 @@ const (
 var profiles = []Profile{
 	{
 		Name: "softhsm2", Manufacturer: "SoftHSM project", Library: "softhsm",
-		SessionCopies: 4096, LightAtOnce: 1, HeavyAtOnce: 0, MaxSessions: 16,
+		SessionCopies: 4096, LightAtOnce: 2, HeavyAtOnce: 0, MaxSessions: 16,
 		SerialManagement: true, KeepAfterBadTag: true, ReinitOnly: false,
 		WrapFormat: WrapRFC5649,
 		Note:       "SoftHSM2 2.6.1 of Debian 12, tried",

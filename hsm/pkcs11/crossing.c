@@ -93,7 +93,7 @@ sr_ulong sr_attributes(struct sr_functions *f, sr_ulong session, sr_ulong object
 	for (i = 0; i < n; i++) {
 		a[i].type = types[i];
 		a[i].value = values + i * room;
-		a[i].len = room;
+		a[i].len = lens[i];
 	}
 	rv = ((attributes_fn)f->fn[SR_GET_ATTRIBUTE_VALUE])(session, object, a, n);
 	for (i = 0; i < n; i++)

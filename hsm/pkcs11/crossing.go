@@ -99,6 +99,16 @@ const (
 	maxAttributes = 32
 )
 
+// isNumber reports whether an attribute is a CK_ULONG. NSS calls room for more
+// than the number too small.
+func isNumber(attribute uint) bool {
+	switch attribute {
+	case 0x000, 0x080, 0x100, 0x121, 0x161: // CLASS, CERTIFICATE_TYPE, KEY_TYPE, MODULUS_BITS, VALUE_LEN
+		return true
+	}
+	return false
+}
+
 // attributes reads many attributes in one crossing and leaves out those that
 // the object has not, does not show, or that do not fit.
 func (f functions) attributes(session, object uint, types []uint) ([]hsm.Attribute, error) {
@@ -110,7 +120,10 @@ func (f functions) attributes(session, object uint, types []uint) ([]hsm.Attribu
 	}
 	var ctypes, lens [maxAttributes]C.sr_ulong
 	for i, t := range types {
-		ctypes[i] = C.sr_ulong(t)
+		ctypes[i], lens[i] = C.sr_ulong(t), attributeRoom
+		if isNumber(t) {
+			lens[i] = C.sizeof_sr_ulong
+		}
 	}
 	values := make([]byte, len(types)*attributeRoom)
 	rv := C.sr_attributes(f.list, C.sr_ulong(session), C.sr_ulong(object),

@@ -48,8 +48,9 @@ struct sr_result sr_wrap(struct sr_functions *f, sr_ulong session, sr_ulong mech
 
 sr_ulong sr_random(struct sr_functions *f, sr_ulong session, sr_byte *out, sr_ulong len);
 
-/* sr_attributes reads n attributes into slices of room bytes each. lens[i] is
-   the length, or ~0 for an attribute that the object has not or does not show. */
+/* sr_attributes reads n attributes into slices of room bytes each, of which
+   lens[i] may be used. Afterwards lens[i] is the length, or ~0 for an attribute
+   that the object has not or does not show. */
 sr_ulong sr_attributes(struct sr_functions *f, sr_ulong session, sr_ulong object,
 	const sr_ulong *types, sr_ulong *lens, sr_ulong n, sr_byte *values, sr_ulong room);
 
