@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -231,7 +232,8 @@ func showScan(cmd *cobra.Command, s *scanReport) error {
 				Label string `json:"label"`
 				Token string `json:"token_label"`
 				Store string `json:"store_id"`
-				Cause string `json:"cause"`
+				Why   string `json:"why"`
+				Cause string `json:"reason"`
 			}
 			if err := json.Unmarshal(e, &o); err != nil {
 				return err
@@ -239,7 +241,8 @@ func showScan(cmd *cobra.Command, s *scanReport) error {
 			if o.ID == "" {
 				o.ID = o.CKAID
 			}
-			fmt.Fprintln(out, "  "+strings.Join(strings.Fields(strings.Join([]string{o.ID, o.Label, o.Token, o.Store, o.Cause}, " ")), "  "))
+			parts := slices.DeleteFunc([]string{o.ID, o.Label, o.Token, o.Store, o.Why, o.Cause}, func(s string) bool { return s == "" })
+			fmt.Fprintln(out, "  "+strings.Join(parts, "  "))
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package dev
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -44,6 +45,7 @@ func (s *Setup) Vars(r Running) []Var {
 		Var{"STRONGROOM_ADMIN_SOCKET", r.AdminSocket},
 		Var{"STRONGROOM_ADMIN_URL", "http://" + r.AdminAddr},
 		Var{"STRONGROOM_DIR", s.Dir},
+		Var{"STRONGROOM_PID", strconv.Itoa(os.Getpid())},
 		Var{"SOFTHSM2_CONF", filepath.Join(s.Dir, "softhsm2.conf")},
 		Var{"STRONGROOM_PKCS11_MODULE", s.module})
 }

@@ -1,0 +1,13 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the test binary be the program as well: under the name strongroom it is main, under the name kms a small
+// client, under the name pkcs11 another program on the token. So the tests run real processes, with the race detector where the tests have it.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"strongroom": main, "kms": kmsMain, "pkcs11": pkcs11Main})
+}
