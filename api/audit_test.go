@@ -69,6 +69,12 @@ func TestRecords(t *testing.T) {
 			}
 		})
 	}
+	t.Run("parameters beyond CloudTrail's bound", func(t *testing.T) {
+		a.post(t, "TagResource", `{"KeyId":"`+id+`","Tags":[`+strings.Repeat(`{"TagKey":"`+strings.Repeat("k", 100)+`","TagValue":""},`, 1000)+`{}]}`)
+		parameters := a.lastRecord(t, "TagResource")["requestParameters"].(map[string]any)
+		assert.Equal(t, true, parameters["omitted"])
+		assert.Equal(t, "requestParameters too large", parameters["reason"])
+	})
 	t.Run("nothing secret in the files", func(t *testing.T) {
 		files, err := filepath.Glob(filepath.Join(a.auditDir, "*"))
 		require.NoError(t, err)

@@ -96,11 +96,7 @@ func (c *call) end() {
 			c.fail(&refusal{internalFailure, ""})
 		}
 	}
-	operation := ""
-	if c.row != nil {
-		operation = string(c.row.name)
-	}
-	c.s.Observer.Request(operation, c.exception, c.s.Now().Sub(c.start))
+	c.s.Observer.Request(c.operation(), c.exception, c.s.Now().Sub(c.start))
 	clear(c.secret)
 	c.members.Reset()
 	if p != nil {
@@ -112,8 +108,16 @@ func (c *call) end() {
 	calls.Put(c)
 }
 
+// operation is the operation's name, "" before it is known.
+func (c *call) operation() string {
+	if c.row == nil {
+		return ""
+	}
+	return string(c.row.name)
+}
+
 func (c *call) panicked(p any) {
-	c.s.Logger.LogAttrs(c.r.Context(), slog.LevelError, "panic", slog.String("operation", c.r.Header.Get("X-Amz-Target")),
+	c.s.Logger.LogAttrs(c.r.Context(), slog.LevelError, "panic", slog.String("operation", c.operation()),
 		slog.String("request_id", c.id), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 }
 
@@ -156,10 +160,7 @@ func sourceIP(remote string) string {
 func userAgent(r *http.Request) string {
 	const most = 1024
 	agent := r.UserAgent()
-	if len(agent) > most {
-		agent = strings.ToValidUTF8(agent[:most], "")
-	}
-	return agent
+	return strings.ToValidUTF8(agent[:min(len(agent), most)], "")
 }
 
 // firstRead is how much of a body is read without growing the buffer.
@@ -225,7 +226,7 @@ func (c *call) fail(err error) {
 		if c.r.Context().Err() != nil {
 			level = slog.LevelDebug // the client went away, and with it the call
 		}
-		c.s.Logger.LogAttrs(c.r.Context(), level, "request failed", slog.String("operation", c.r.Header.Get("X-Amz-Target")),
+		c.s.Logger.LogAttrs(c.r.Context(), level, "request failed", slog.String("operation", c.operation()),
 			slog.String("exception", e.Name), slog.String("request_id", c.id), slog.Any("error", err))
 	}
 	c.send(e.Status)

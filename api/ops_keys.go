@@ -37,12 +37,16 @@ func (c *call) metadata(v *lifecycle.KeyView, err error) (response, error) {
 }
 
 func createKey(ctx context.Context, c *call, r *shape.CreateKeyRequest) (response, error) {
-	return c.metadata(c.s.Keys.CreateKey(ctx, c.caller, &lifecycle.CreateKeyInput{
+	v, err := c.s.Keys.CreateKey(ctx, c.caller, &lifecycle.CreateKeyInput{
 		Policy: r.Policy, Description: r.Description, KeyUsage: r.KeyUsage, KeySpec: r.KeySpec,
 		CustomerMasterKeySpec: r.CustomerMasterKeySpec, Origin: r.Origin, CustomKeyStoreID: r.CustomKeyStoreID,
 		XksKeyID: r.XksKeyID, BypassPolicyLockoutSafetyCheck: r.BypassPolicyLockoutSafetyCheck, Tags: r.Tags,
 		MultiRegion: r.MultiRegion,
-	}))
+	})
+	if err == nil {
+		c.backingKey(v.Key)
+	}
+	return c.metadata(v, err)
 }
 
 func describeKey(ctx context.Context, c *call, r *shape.DescribeKeyRequest) (response, error) {

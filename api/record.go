@@ -21,7 +21,7 @@ func (c *call) record(r response, failed error) error {
 	}
 	if c.decoded {
 		c.params = c.members.AppendParameters(c.params[:0])
-		e.RequestParameters = audit.WrittenObject(c.params)
+		e.RequestParameters = bounded(c.params, "requestParameters")
 	}
 	e.Resources = c.allResources()
 	if failed != nil {
@@ -35,6 +35,16 @@ func (c *call) record(r response, failed error) error {
 		return &unrecorded{err}
 	}
 	return failed
+}
+
+// maxObject is how large requestParameters or responseElements may be; CloudTrail leaves them out beyond 100 KB.
+const maxObject = 100 << 10
+
+func bounded(text []byte, name string) audit.Object {
+	if len(text) > maxObject {
+		return audit.Object{}.String("reason", name+" too large").Int("originalSize", int64(len(text))).Bool("omitted", true)
+	}
+	return audit.WrittenObject(text)
 }
 
 func (c *call) recordFailure(e *audit.Event, failed error) {
@@ -52,7 +62,7 @@ func (c *call) recordFailure(e *audit.Event, failed error) {
 func (c *call) recordElements(e *audit.Event, r response) {
 	if _, empty := r.(shape.Empty); !empty {
 		c.elements = shape.AppendElements(c.elements[:0], r)
-		e.ResponseElements = audit.WrittenObject(c.elements)
+		e.ResponseElements = bounded(c.elements, "responseElements")
 		return
 	}
 	for i := range e.Resources {
@@ -100,6 +110,13 @@ func (c *call) allResources() []audit.Resource {
 		}
 	}
 	return c.resources
+}
+
+// backingKey notes the material of a new key in a CloudHSM-style store, as CloudTrail does; the id is its CKA_ID.
+func (c *call) backingKey(k *keystore.Key) {
+	if current := k.Current(); current != nil && k.Origin == keystore.OriginCloudHSM {
+		c.extra = c.extra.String("backingKey", `{"backingKeyId":"`+current.ID.String()+`"}`)
+	}
 }
 
 // aboutStore notes the name and cluster of a custom key store, as CloudTrail shows them beside its operations.

@@ -209,6 +209,7 @@ func (a *appliance) useStore(t *testing.T, c *kms.Client, id *string) {
 	md := made.KeyMetadata
 	assert.Equal(t, clusterID, *md.CloudHsmClusterId)
 	assert.Nil(t, md.CurrentKeyMaterialId)
+	assert.Regexp(t, `^{"backingKeyId":"[0-9a-f]{32}"}$`, a.lastRecord(t, "CreateKey")["additionalEventData"].(map[string]any)["backingKey"])
 	sealed, err := c.Encrypt(ctx, &kms.EncryptInput{KeyId: md.KeyId, Plaintext: []byte("hello")})
 	require.NoError(t, err)
 	opened, err := c.Decrypt(ctx, &kms.DecryptInput{CiphertextBlob: sealed.CiphertextBlob})

@@ -89,7 +89,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // credential must not be able to fill the audit log.
 func (c *call) refused(err error) {
 	c.fail(err)
-	c.s.Logger.LogAttrs(c.r.Context(), slog.LevelInfo, "request refused", slog.String("exception", c.exception),
+	level := slog.LevelDebug
+	if s := (*sigv4.Error)(nil); errors.As(err, &s) && s.Kind != sigv4.Missing {
+		level = slog.LevelInfo // somebody tried to sign
+	}
+	c.s.Logger.LogAttrs(c.r.Context(), level, "request refused", slog.String("exception", c.exception),
 		slog.String("source", c.r.RemoteAddr), slog.String("request_id", c.id), slog.Any("error", err))
 }
 
