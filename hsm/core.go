@@ -31,6 +31,7 @@ type core struct {
 	stuck atomic.Int64  // calls that overran their deadline and still hang
 
 	mu         sync.Mutex // guards what follows
+	pin        Secret     // that the token takes
 	lastErr    error      // why it is down
 	lastTry    time.Time
 	pause      time.Duration // before the next try to come back
@@ -55,7 +56,8 @@ func newCore(l *Library, cfg Config, slot uint, info TokenInfo) (*core, error) {
 			return nil, failf("open token", BadInput, "no profile is named %q", cfg.Profile)
 		}
 	}
-	c := &core{id: info.identity(), lib: l, cfg: cfg, profile: profile, gate: newGate(), cache: newCache(profile)}
+	c := &core{id: info.identity(), lib: l, cfg: cfg, profile: profile, gate: newGate(), cache: newCache(profile), pin: cfg.PIN}
+	c.cfg.PIN = Secret{}
 	c.setInfo(slot, info)
 	c.pool = newPool(c.ceiling(info), c.openSession, c.endSession)
 	c.light = newLanes(c, atOnce(profile.LightAtOnce))

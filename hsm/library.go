@@ -96,7 +96,7 @@ func (l *Library) share(ctx context.Context, cfg Config, slot uint, info TokenIn
 	c, open := l.cores[id]
 	l.mu.Unlock()
 	if open {
-		if !cfg.PIN.Equal(c.cfg.PIN) {
+		if !cfg.PIN.Equal(c.goodPIN()) {
 			return nil, failf("C_Login", PINIncorrect, "another PIN is known to be good")
 		}
 		l.mu.Lock()

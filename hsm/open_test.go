@@ -222,3 +222,25 @@ func TestSecretNeverPrints(t *testing.T) {
 	require.True(t, cfg.PIN.Equal(hsm.NewSecret("hunter2")))
 	require.False(t, cfg.PIN.Equal(hsm.NewSecret("hunter")))
 }
+
+func TestSetPIN(t *testing.T) {
+	ctx := context.Background()
+	f := hsmtest.Fault(t, "a")
+	token := f.Open("a")
+	key := hsmtest.AES(t, token, "key")
+	fresh := hsm.NewSecret("new-secret-1")
+	require.ErrorIs(t, token.SetPIN(ctx, hsm.NewSecret("wrong"), fresh), hsm.PINIncorrect)
+	require.Zero(t, f.Calls()["C_SetPIN"])
+	require.ErrorIs(t, token.SetPIN(ctx, hsm.NewSecret(hsmtest.PIN), hsm.Secret{}), hsm.BadInput)
+	require.NoError(t, token.SetPIN(ctx, hsm.NewSecret(hsmtest.PIN), fresh))
+	f.Set("lose-sessions")
+	require.NoError(t, roundTrip(token, key), "it logs in again with the new PIN")
+	_, err := pkcs11.Open(ctx, f.Config("a"))
+	require.ErrorIs(t, err, hsm.PINIncorrect)
+	require.NoError(t, token.Close())
+	_, err = pkcs11.Open(ctx, f.Config("a"))
+	require.ErrorIs(t, err, hsm.PINIncorrect)
+	cfg := f.Config("a")
+	cfg.PIN = fresh
+	require.NoError(t, roundTrip(f.OpenConfig(cfg), key))
+}

@@ -67,12 +67,13 @@ func (c *core) inspect(ctx context.Context, s *lease, op string, fn func(Session
 // authenticate logs the keeper in. "Already logged in" proves nothing about the
 // PIN, so whoever is logged in is logged out first.
 func (c *core) authenticate(ctx context.Context, keeper *lease) error {
-	if c.cfg.PIN.Empty() {
+	pin := c.goodPIN()
+	if pin.Empty() {
 		return nil
 	}
 	try := func() error {
 		_, err := c.inspect(ctx, keeper, "C_Login", func(raw Session) (any, error) {
-			return nil, raw.Login(User, c.cfg.PIN)
+			return nil, raw.Login(User, pin)
 		})
 		return err
 	}

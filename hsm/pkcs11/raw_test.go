@@ -11,7 +11,7 @@ import (
 )
 
 // BenchmarkRaw is the C call alone, on a key on the token and on its session
-// copy, for comparison with BenchmarkToken in the same run.
+// copy, for comparison with BenchmarkSeal in the same run.
 func BenchmarkRaw(b *testing.B) {
 	module, slot, key := rawKey(b)
 	s, err := module.OpenSession(slot, true)

@@ -1,0 +1,64 @@
+package hsm
+
+import "context"
+
+// Inside the package, for the tests of its parts.
+
+// Cache is the handle cache.
+type Cache = cache
+
+// Entry is one of its entries.
+type Entry = entry
+
+// NewCache makes one with room for so many entries.
+func NewCache(limit int) *Cache { return newCache(Profile{SessionCopies: limit}) }
+
+// Put inserts an entry for an id and returns the one that gave way.
+func (c *cache) Put(id string, gen uint64) *Entry {
+	return c.insert(&entry{key: cacheKey{id, ckoSecretKey}, gen: gen})
+}
+
+// Get acquires an entry.
+func (c *cache) Get(id string, gen uint64) *Entry { return c.acquire([]byte(id), ckoSecretKey, gen) }
+
+// Tick lets time pass.
+func (c *cache) Tick() { c.clock.Add(1) }
+
+// Dead says whether the entry is out of the cache.
+func (e *entry) Dead() bool { return e.dead.Load() }
+
+// ID is the key's.
+func (e *entry) ID() string { return e.key.id }
+
+// Lease is a lent session.
+type Lease = lease
+
+// NewTestPool makes a pool that opens sessions with open.
+func NewTestPool(ceiling int, open func(gen uint64) error) *Pool {
+	var p *Pool
+	p = newPool(ceiling, func(context.Context) (*lease, error) {
+		p.mu.Lock()
+		gen := p.gen
+		p.mu.Unlock()
+		if err := open(gen); err != nil {
+			return nil, err
+		}
+		return &lease{gen: gen}, nil
+	}, func(s *lease) { p.forget(s) })
+	return p
+}
+
+// Borrow, Return, Spoil, Reset and Counts drive a pool.
+func (p *Pool) Borrow(ctx context.Context) (*Lease, error) { return p.get(ctx) }
+
+// Return gives a session back.
+func (p *Pool) Return(s *Lease) { p.put(s) }
+
+// Spoil marks a session.
+func (s *lease) Spoil() { s.dirty = true }
+
+// Reset begins a generation.
+func (p *Pool) Reset(gen uint64, ceiling int) { p.reset(gen, ceiling) }
+
+// Counts are the sessions in all and lent.
+func (p *Pool) Counts() (total, lent int) { return p.counts() }
