@@ -1,6 +1,7 @@
 package access
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,7 +29,7 @@ const (
 // compileConditions reads a Condition element.
 func compileConditions(n *node, vars bool) ([]condition, error) {
 	if n.kind != nodeObject {
-		return nil, fmt.Errorf("Condition must be an object")
+		return nil, errors.New("condition must be an object")
 	}
 	var out []condition
 	for _, op := range n.members {

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -56,7 +57,7 @@ func Parse(text string) (*Policy, error) {
 		return nil, err
 	}
 	if n.kind != nodeObject {
-		return nil, fmt.Errorf("a policy must be an object")
+		return nil, errors.New("a policy must be an object")
 	}
 	p := &Policy{Version: version2008}
 	var statements []*node
@@ -64,12 +65,12 @@ func Parse(text string) (*Policy, error) {
 		switch m.name {
 		case "Version":
 			if m.value.text != version2012 && m.value.text != version2008 || m.value.kind != nodeText {
-				return nil, fmt.Errorf("Version must be %q or %q", version2012, version2008)
+				return nil, fmt.Errorf("%s must be %q or %q", m.name, version2012, version2008)
 			}
 			p.Version = m.value.text
 		case "Id":
 			if m.value.kind != nodeText {
-				return nil, fmt.Errorf("Id must be a string")
+				return nil, fmt.Errorf("%s must be a string", m.name)
 			}
 			p.ID = m.value.text
 		case "Statement":
@@ -82,7 +83,7 @@ func Parse(text string) (*Policy, error) {
 		}
 	}
 	if len(statements) == 0 {
-		return nil, fmt.Errorf("there is no Statement")
+		return nil, errors.New("there is no Statement")
 	}
 	for i, s := range statements {
 		c, err := compileStatement(s, p.Version == version2012)
@@ -97,7 +98,7 @@ func Parse(text string) (*Policy, error) {
 
 func compileStatement(n *node, vars bool) (*Statement, error) {
 	if n.kind != nodeObject {
-		return nil, fmt.Errorf("must be an object")
+		return nil, errors.New("must be an object")
 	}
 	s := &Statement{}
 	seen := map[string]bool{}
@@ -113,10 +114,10 @@ func compileStatement(n *node, vars bool) (*Statement, error) {
 		}
 	}
 	if s.Effect == "" {
-		return nil, fmt.Errorf("Effect is missing")
+		return nil, errors.New("the Effect is missing")
 	}
 	if s.notPrincipal && s.Effect == Allow {
-		return nil, fmt.Errorf("NotPrincipal needs Effect Deny")
+		return nil, errors.New("a NotPrincipal needs Effect Deny")
 	}
 	s.inert = !seen["Action"] && !seen["NotAction"] || !seen["Resource"] && !seen["NotResource"]
 	return s, nil
@@ -127,13 +128,13 @@ func (s *Statement) compileElement(m member, vars bool) error {
 	switch m.name {
 	case "Sid":
 		if m.value.kind != nodeText {
-			return fmt.Errorf("Sid must be a string")
+			return fmt.Errorf("%s must be a string", m.name)
 		}
 		s.Sid = m.value.text
 	case "Effect":
 		s.Effect = Effect(m.value.text)
 		if s.Effect != Allow && s.Effect != Deny || m.value.kind != nodeText {
-			return fmt.Errorf("Effect must be Allow or Deny")
+			return fmt.Errorf("%s must be Allow or Deny", m.name)
 		}
 	case "Principal", "NotPrincipal":
 		s.hasPrincipal, s.notPrincipal = true, m.name == "NotPrincipal"
