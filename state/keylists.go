@@ -63,9 +63,9 @@ func (t *tx) KeyByXksID(region string, store keystore.StoreID, xksKeyID string) 
 	return k, about(err, "key of an external key in %s", store)
 }
 
-// RotatingKeys lists keys with a rotation due, oldest date first.
+// RotatingKeys lists enabled keys with a rotation due, oldest date first.
 func (t *tx) RotatingKeys(now time.Time, limit int) ([]*keystore.Key, error) {
-	keys, err := list(t, scanKey, "SELECT "+keyColumns+` FROM keys WHERE rotation_next <= ?
+	keys, err := list(t, scanKey, "SELECT "+keyColumns+` FROM keys WHERE rotation_next <= ? AND state = 'Enabled'
 		ORDER BY rotation_next, region, id LIMIT ?`, at(now), bound(limit))
 	return keys, about(err, "list keys due for rotation")
 }

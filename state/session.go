@@ -17,6 +17,7 @@ type session struct {
 	dialect Dialect
 	stmts   map[string]*sql.Stmt
 	broken  bool // its state is in doubt: to be closed instead of lent again
+	lost    bool // its connection is closed already
 }
 
 func (s *session) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
@@ -55,7 +56,7 @@ func (s *session) query(ctx context.Context, query string, args ...any) (*sql.Ro
 // doubt gives up the session where the error says that its connection is lost.
 func (s *session) doubt(err error) error {
 	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) {
-		s.broken = true
+		s.broken, s.lost = true, true
 	}
 	return err
 }
@@ -84,18 +85,22 @@ func (s *session) rollback(ctx context.Context) {
 	}
 }
 
-// close ends the connection itself, and with it a transaction that may still be open.
+// close ends the connection, and with it a transaction that may still be open. Its statements must go first: database/sql
+// leaves those of a reserved connection to their owner, and SQLite keeps a connection, with its locks, for as long as it
+// has one.
 func (s *session) close() error {
+	if s.lost {
+		return nil // database/sql has closed it
+	}
 	var errs []error
 	for _, st := range s.stmts {
 		errs = append(errs, st.Close())
 	}
-	if s.broken {
-		// A connection whose function answers ErrBadConn is closed and never pooled again.
-		_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
-		return nil
+	// A connection whose function answers ErrBadConn is closed and never pooled again.
+	if err := s.conn.Raw(func(any) error { return driver.ErrBadConn }); !errors.Is(err, driver.ErrBadConn) {
+		errs = append(errs, err)
 	}
-	return errors.Join(append(errs, s.conn.Close())...)
+	return errors.Join(errs...)
 }
 
 // sessions lends a fixed number of sessions, opened when they are first needed.
@@ -133,11 +138,11 @@ func (p *sessions) with(ctx context.Context, fn func(s *session) error) error {
 		return fmt.Errorf("wait for the database: %w", ctx.Err())
 	}
 	defer func() {
+		defer func() { p.free <- s }()
 		if s != nil && s.broken {
 			_ = s.close()
 			s = nil
 		}
-		p.free <- s
 	}()
 	if s == nil {
 		conn, err := p.db.Conn(ctx)
