@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -117,6 +119,11 @@ func (j *journal) named(name string) []audit.Event {
 		}
 	}
 	return out
+}
+
+// about gives the events of a name about one key.
+func (j *journal) about(name, arn string) []audit.Event {
+	return slices.DeleteFunc(j.named(name), func(e audit.Event) bool { return e.Resources[0].ARN != arn })
 }
 
 func details(t testing.TB, o audit.Object) map[string]any {
@@ -253,6 +260,58 @@ func faulty(t testing.TB, err error, kind keystore.Kind, text string) {
 	}
 }
 
+// fuse stops the appliance at a step, as kill -9 would: once it has blown, whatever comes to any step ends there.
+type fuse struct {
+	mu    sync.Mutex
+	armed bool
+	after int    // steps to let pass
+	at    string // only this step counts; "" is any
+	blown string // the step where it blew
+}
+
+func (f *fuse) arm(at string, after int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.armed, f.at, f.after, f.blown = true, at, after, ""
+}
+
+func (f *fuse) disarm() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.armed, f.blown = false, ""
+}
+
+// hook is Config.Hook.
+func (f *fuse) hook(step string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.armed {
+		return
+	}
+	if f.blown == "" && (f.at == "" || f.at == step) {
+		if f.after == 0 {
+			f.blown = step
+		}
+		f.after--
+	}
+	if f.blown != "" {
+		runtime.Goexit()
+	}
+}
+
+// run does something that may be stopped, and tells where it was.
+func (f *fuse) run(fn func()) (stoppedAt string) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		fn()
+	}()
+	<-done
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.blown
+}
+
 // crash is what a hook panics with.
 type crash struct{ step string }
 
@@ -272,3 +331,10 @@ func crashing(fn func()) (at string) {
 }
 
 var errLost = errors.New("C_GenerateKey: CKR_DEVICE_REMOVED")
+
+// contextOf is a context of the test's own that ends with it at the latest.
+func contextOf(t testing.TB) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	return ctx, cancel
+}

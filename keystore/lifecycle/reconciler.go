@@ -144,7 +144,11 @@ func (r *Reconciler) key(ctx context.Context, arn string, report *ReconcileRepor
 		return err
 	}
 	var errs []error
-	var condemned []*keystore.Material
+	var tomb *keystore.Tombstone
+	if len(tombs) > 0 {
+		tomb = tombs[0]
+	}
+	var deleted, abandoned []*keystore.Material
 	for _, m := range rows {
 		switch m.State {
 		case keystore.MaterialPlanned:
@@ -154,23 +158,29 @@ func (r *Reconciler) key(ctx context.Context, arn string, report *ReconcileRepor
 				errs = append(errs, fmt.Errorf("settle planned material %s: %w", m.ID, err))
 			}
 		case keystore.MaterialCondemned:
-			condemned = append(condemned, m)
+			if tomb != nil && tomb.DeletedAt.Equal(m.DeletedAt) {
+				deleted = append(deleted, m)
+			} else {
+				abandoned = append(abandoned, m)
+			}
 		}
 	}
-	if len(condemned) == 0 {
-		return errors.Join(errs...)
+	errs = append(errs, r.condemned(ctx, tomb, deleted, report), r.condemned(ctx, nil, abandoned, report))
+	return errors.Join(errs...)
+}
+
+// condemned ends rows whose destruction is due, unless their store is about to connect.
+func (r *Reconciler) condemned(ctx context.Context, tomb *keystore.Tombstone, rows []*keystore.Material, report *ReconcileReport) error {
+	if len(rows) == 0 {
+		return nil
 	}
-	if _, conn := r.s.cfg.Resolver.Resolve(condemned[0].Region, condemned[0].StoreID); conn == keystore.Connecting {
-		report.Pending += len(condemned)
-		return errors.Join(errs...)
+	if _, conn := r.s.cfg.Resolver.Resolve(rows[0].Region, rows[0].StoreID); conn == keystore.Connecting {
+		report.Pending += len(rows)
+		return nil
 	}
-	var tomb *keystore.Tombstone
-	if len(tombs) > 0 {
-		tomb = tombs[0]
-	}
-	settled, err := r.s.finish(ctx, tomb, condemned)
+	settled, err := r.s.finish(ctx, tomb, rows)
 	report.add(settled, false)
-	return errors.Join(append(errs, err)...)
+	return err
 }
 
 func (r *ReconcileReport) add(rows []*keystore.Material, pending bool) {

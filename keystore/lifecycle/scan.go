@@ -226,7 +226,8 @@ func (o *Orphans) compare(ctx context.Context, places []*place, m *keystore.Mate
 func (o *Orphans) confirm(ctx context.Context, p *place, m *keystore.Material, there bool) bool {
 	if f, ok := p.b.(backend.Finder); ok {
 		objects, err := f.Find(ctx, handleOf(m, nil))
-		if err != nil || (len(objects) > 0) != there {
+		same := slices.ContainsFunc(objects, func(o backend.Object) bool { return o.Label == m.Label })
+		if err != nil || same != there {
 			return false
 		}
 	}
