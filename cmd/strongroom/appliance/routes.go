@@ -22,10 +22,11 @@ func (a *Appliance) routes(s *admin.Server) {
 	})
 	a.orphanRoutes(s)
 	a.principalRoutes(s)
-	if a.opts.Mover != nil {
-		a.devRoutes(s)
-	}
+	a.devRoutes(s)
 }
+
+// errNotDev refuses what would let an operator move time on keys that matter.
+var errNotDev = errors.New("only strongroom dev can move its clock and hold transitions")
 
 func (a *Appliance) orphanRoutes(s *admin.Server) {
 	admin.Handle(s, "GET "+admin.PathOrphans, func(ctx context.Context, r admin.Request, _ admin.Empty) ([]*lifecycle.Orphan, error) {
@@ -146,13 +147,22 @@ func principalOf(v *principals.View) admin.Principal {
 
 func (a *Appliance) devRoutes(s *admin.Server) {
 	admin.Handle(s, "POST "+admin.PathAdvance, func(ctx context.Context, _ admin.Request, in admin.Advance) (admin.Advanced, error) {
+		if a.opts.Mover == nil {
+			return admin.Advanced{}, admin.Conflict(errNotDev)
+		}
 		return a.advance(ctx, time.Duration(in.Seconds)*time.Second)
 	})
 	admin.Handle(s, "POST "+admin.PathHold, func(context.Context, admin.Request, admin.Empty) (admin.Empty, error) {
+		if a.opts.Mover == nil {
+			return admin.Empty{}, admin.Conflict(errNotDev)
+		}
 		a.manager.Hold()
 		return admin.Empty{}, nil
 	})
 	admin.Handle(s, "POST "+admin.PathRelease, func(ctx context.Context, _ admin.Request, _ admin.Empty) (admin.Empty, error) {
+		if a.opts.Mover == nil {
+			return admin.Empty{}, admin.Conflict(errNotDev)
+		}
 		a.manager.Release()
 		return admin.Empty{}, a.manager.Wait(ctx)
 	})
