@@ -1,0 +1,133 @@
+package access
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/strongroom/strongroom/keystore"
+)
+
+// Explanation is a decision with all that was looked at, for people who ask why.
+type Explanation struct {
+	Decision   Decision
+	Permission string // "kms:Encrypt"
+	Resource   string
+	Steps      []Step
+	// State is what the key state table answers to an allowed request; nil where it has no objection, or was not asked.
+	State error
+}
+
+// Step is one statement or grant that was looked at.
+type Step struct {
+	Where  string `json:"where"`  // "key policy", "policy 1 of the principal", "grants"
+	What   string `json:"what"`   // "statement 2 \"Users\"", "grant …"
+	Effect Effect `json:"effect"` // of a statement; Allow for grants
+	Taken  bool   `json:"taken"`  // whether it applies to the request
+	Why    string `json:"why"`    // why it does not apply, or in which way it does
+}
+
+// Explain decides like Admit and tells of every statement and grant whether it applies, and why not. It is for commands, not
+// for the path of requests.
+func (g *Gate) Explain(ctx context.Context, r *Request) (*Explanation, error) {
+	d, err := g.Authorize(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	x := &Explanation{Decision: d, Permission: permissionOf(r).name, Resource: r.resource()}
+	var e evaluation
+	e.begin(ctx, r, g.cfg.Aliases)
+	if r.Key != nil {
+		x.policy(&e, g.cache, "key policy", r.Key.Policy, true)
+	}
+	if r.Caller.Root {
+		x.Steps = append(x.Steps, Step{Where: "principal", What: "account root", Effect: Allow, Taken: d.Allowed,
+			Why: "the root has no policies of its own: it may do what key policies allow the account, and all that needs no key"})
+	} else {
+		for i, text := range r.Caller.Policies {
+			x.policy(&e, g.cache, fmt.Sprintf("policy %d of the principal", i+1), text, false)
+		}
+	}
+	if r.Key != nil {
+		list, err := g.cfg.Directory.LookupGrants(ctx, r.Key.Region, r.Key.ID)
+		if err != nil {
+			return nil, fmt.Errorf("look up grants of %s: %w", r.Key.ARN(), err)
+		}
+		for _, grant := range list {
+			x.Steps = append(x.Steps, e.grantStep(grant))
+		}
+		if d.Allowed && !r.NoStateCheck {
+			x.State = keystore.Admit(r.Action, r.Key, r.Conn)
+		}
+	}
+	return x, e.err
+}
+
+// policy adds the steps of one policy.
+func (x *Explanation) policy(e *evaluation, c *cache, where, text string, ofKey bool) {
+	p, err := c.get(text)
+	if err != nil {
+		x.Steps = append(x.Steps, Step{Where: where, What: "the whole policy", Effect: Deny, Taken: true, Why: "cannot be read: " + err.Error()})
+		return
+	}
+	for _, s := range p.Statements {
+		step := Step{Where: where, What: s.String(), Effect: s.Effect}
+		step.Taken, step.Why = s.explain(e, ofKey)
+		x.Steps = append(x.Steps, step)
+	}
+}
+
+// explain tells whether a statement applies, and why not.
+func (s *Statement) explain(e *evaluation, ofKey bool) (bool, string) {
+	how := "applies"
+	switch {
+	case !ofKey && s.hasPrincipal:
+		return false, "a principal's own policy has no Principal"
+	case ofKey:
+		switch s.reaches(e.req.Caller) {
+		case notReached:
+			return false, "does not name the caller"
+		case byAccount:
+			how = "applies to the caller's account"
+			if s.Effect == Allow {
+				how += ", whose own policies decide further"
+			}
+		}
+	}
+	switch miss, at := s.applies(e); miss {
+	case Applies:
+		return true, how
+	case MissInert:
+		return false, "has no Action or no Resource"
+	case MissAction:
+		return false, "is not about " + e.permission.name
+	case MissResource:
+		return false, "is not about " + string(e.resource)
+	default:
+		return false, s.conditions[at].explain(e)
+	}
+}
+
+// explain tells why a condition is not fulfilled.
+func (c *condition) explain(e *evaluation) string {
+	var room [4]string
+	values := e.values(&c.key, room[:0])
+	if len(values) == 0 {
+		return fmt.Sprintf("condition %s: %s is not in the request", c.name, c.key.name)
+	}
+	return fmt.Sprintf("condition %s: %s is %s", c.name, c.key.name, strings.Join(values, ", "))
+}
+
+func (e *evaluation) grantStep(g *keystore.Grant) Step {
+	step := Step{Where: "grants", What: "grant " + g.ID, Effect: Allow, Taken: e.grantAllows(g), Why: "applies"}
+	switch {
+	case step.Taken:
+	case !grantedTo(g, e.req.Caller):
+		step.Why = "is for another grantee"
+	case !contextFits(g, e.req.EncryptionContext):
+		step.Why = "its constraints want another encryption context"
+	default:
+		step.Why = "is not for " + e.permission.name
+	}
+	return step
+}
