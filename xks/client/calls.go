@@ -92,13 +92,13 @@ func (c *Client) tryCall(ctx context.Context, op xks.Operation, keyID string, bo
 	return failure
 }
 
-// mayRetry: KMS tries once more after a network timeout and after nothing else; a kept connection that the proxy had
-// closed meanwhile is not its failure. All operations may be repeated.
+// mayRetry: KMS tries once more after a network timeout and after nothing else. A kept connection that the proxy had
+// closed meanwhile is no failure of its, and the next attempt has a fresh one.
 func (c *Client) mayRetry(ctx context.Context, try bool, failure *Error) bool {
-	if failure.Class != Timeout && !failure.stale || ctx.Err() != nil {
+	if ctx.Err() != nil || try {
 		return false
 	}
-	return !try && !c.breaker.open() && c.budget.take()
+	return failure.stale || failure.Class == Timeout && !c.breaker.open() && c.budget.take()
 }
 
 // exchange makes one attempt and judges its answer.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -125,38 +124,6 @@ func (c *Client) SetCredential(cred sigv4.Credential) {
 // Close ends idle connections. Calls in progress end by themselves.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// dial sets up one connection and says at which stage it failed. The name is checked against the endpoint's host.
-func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	// A host that swallows packets is to count as unreachable, so connecting gives up before the attempt does.
-	dialer := net.Dialer{Timeout: c.cfg.Timeout * 3 / 4}
-	raw, err := dialer.DialContext(ctx, network, address)
-	if err != nil {
-		return nil, &stageError{Unreachable, err}
-	}
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, &stageError{Unreachable, errors.Join(err, raw.Close())}
-	}
-	conn := tls.Client(raw, &tls.Config{
-		ServerName: host, RootCAs: c.cfg.RootCAs, Certificates: c.cfg.Certificates, MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"http/1.1"}, Time: c.cfg.Now,
-	})
-	handshake, cancel := context.WithTimeoutCause(ctx, c.cfg.Timeout, errOverdue)
-	defer cancel()
-	if err := conn.HandshakeContext(handshake); err != nil {
-		class := TLS
-		if handshake.Err() != nil {
-			class = Timeout
-		}
-		_ = raw.Close() // the handshake's error says more
-		return nil, &stageError{class, err}
-	}
-	if chain := conn.ConnectionState().PeerCertificates; len(chain) > 0 {
-		c.leaf.Store(chain[0])
-	}
-	return conn, nil
-}
-
 // Certificate describes the certificate that the proxy showed last.
 type Certificate struct {
 	CommonName string
@@ -196,8 +163,8 @@ func (s *signer) sign(r *http.Request, body []byte, region string, now time.Time
 func (c *Client) attempt(ctx context.Context, op xks.Operation, path string, body []byte) (answer []byte, status int, failure *Error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.Timeout, errOverdue)
 	defer cancel()
-	var reused atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused.Store(i.Reused) }})
+	var used atomic.Pointer[httptrace.GotConnInfo]
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { used.Store(&i) }})
 	r := (&http.Request{
 		Method: http.MethodPost, URL: &url.URL{Scheme: "https", Host: c.host, Path: path}, Host: c.host,
 		Header: http.Header{"Content-Type": {"application/json"}, "User-Agent": {"Strongroom"}}, ContentLength: int64(len(body)),
@@ -213,7 +180,12 @@ func (c *Client) attempt(ctx context.Context, op xks.Operation, path string, bod
 	resp, err := c.transport.RoundTrip(r)
 	if err != nil {
 		failure := &Error{Class: classify(ctx, err, false), Operation: op, Err: err}
-		failure.stale = failure.Class == Unreachable && reused.Load()
+		if info := used.Load(); info != nil && failure.Class == Unreachable {
+			failure.stale = info.Reused
+			if made, ok := info.Conn.(*conn); ok && made.blamesTLS(info.Reused) {
+				failure.Class, failure.stale = TLS, false
+			}
+		}
 		return nil, 0, failure
 	}
 	defer resp.Body.Close()

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
+	"syscall"
 
 	"github.com/strongroom/strongroom/xks"
 )
@@ -142,9 +144,13 @@ func isTLS(err error) bool {
 	return errors.As(err, &op) && op.Op == "remote error" || errors.As(err, &record) || errors.As(err, &verification) || errors.As(err, &host)
 }
 
-// isHTTP recognises an answer that is no HTTP: net/http has no types for most of these errors, and anything that is
-// neither the network's nor an end of file came from its parser.
+// isHTTP recognises an answer that is no HTTP. net/http has no types for most of these errors; what is neither the
+// network's, nor an end of file, nor about an idle connection came from its parser.
 func isHTTP(err error) bool {
 	var op *net.OpError
-	return !errors.As(err, &op) && !isEOF(err)
+	var errno syscall.Errno
+	if errors.As(err, &op) || errors.As(err, &errno) || isEOF(err) || errors.Is(err, net.ErrClosed) {
+		return false
+	}
+	return !strings.Contains(err.Error(), "idle connection") && !strings.Contains(err.Error(), "CloseIdleConnections")
 }
