@@ -175,7 +175,7 @@ func keysFallDue(t *testing.T, db keystore.DB) {
 		for i := range 5 {
 			k := Key(Region, i)
 			k.State, k.DeletionDate = keystore.PendingDeletion, hour(5-i)
-			k.Rotation.Next = hour(10 + i)
+			k.Rotation.Next = hour(9) // not while it is pending deletion
 			k.Import = &keystore.ImportState{ValidTo: hour(20 + i)}
 			require.NoError(t, tx.InsertKey(k))
 		}
@@ -187,7 +187,14 @@ func keysFallDue(t *testing.T, db keystore.DB) {
 			keystore.KeyMaterial{ID: MaterialID(12), ValidTo: hour(21), Imported: true},
 			keystore.KeyMaterial{ID: MaterialID(13), ValidTo: hour(1)}) // expired and gone
 		require.NoError(t, tx.InsertKey(second))
-		require.NoError(t, tx.InsertKey(Key(Region, 12)))
+		for i := range 3 {
+			k := Key(Region, 20+i)
+			k.Rotation.Next = hour(12 - i)
+			require.NoError(t, tx.InsertKey(k))
+		}
+		disabled := Key(Region, 23)
+		disabled.State, disabled.Rotation.Next = keystore.Disabled, hour(9)
+		require.NoError(t, tx.InsertKey(disabled))
 	})
 	ids := func(keys []*keystore.Key, err error) (out []keystore.KeyID) {
 		require.NoError(t, err)
@@ -202,8 +209,9 @@ func keysFallDue(t *testing.T, db keystore.DB) {
 		assert.Equal(t, []keystore.KeyID{KeyID(4)}, ids(tx.DueKeys(hour(1), 10)), "on the date")
 		assert.Equal(t, []keystore.KeyID{KeyID(4), KeyID(3), KeyID(2), KeyID(1), KeyID(0)}, ids(tx.DueKeys(hour(9), 10)), "oldest first")
 		assert.Equal(t, []keystore.KeyID{KeyID(4), KeyID(3)}, ids(tx.DueKeys(hour(9), 2)))
-		assert.Equal(t, []keystore.KeyID{KeyID(0), KeyID(1)}, ids(tx.RotatingKeys(hour(11), 10)))
-		assert.Equal(t, []keystore.KeyID{KeyID(0)}, ids(tx.RotatingKeys(hour(11), 1)))
+		assert.Empty(t, ids(tx.RotatingKeys(hour(10).Add(-1), 10)))
+		assert.Equal(t, []keystore.KeyID{KeyID(22), KeyID(21)}, ids(tx.RotatingKeys(hour(11), 10)), "enabled keys, oldest date first")
+		assert.Equal(t, []keystore.KeyID{KeyID(22)}, ids(tx.RotatingKeys(hour(11), 1)))
 		assert.Equal(t, []keystore.KeyID{KeyID(0), KeyID(1), KeyID(11)}, ids(tx.ExpiringKeys(hour(21), 10)))
 	})
 	change(t, db, func(tx keystore.Tx) { // cancelled

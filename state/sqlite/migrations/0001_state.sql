@@ -1,5 +1,5 @@
--- Keys, with their policy. What is asked for by query has a column; data is a JSON document of the rest.
--- Times are nanoseconds since 1970, UTC; NULL is none.
+-- What is asked for by query has a column; data is a JSON document of the rest. Times are nanoseconds since 1970, UTC;
+-- NULL is none.
 CREATE TABLE stores (
   region     TEXT NOT NULL,
   id         TEXT NOT NULL,
@@ -18,6 +18,7 @@ CREATE UNIQUE INDEX stores_name ON stores (account, region, name);
 CREATE UNIQUE INDEX stores_cluster ON stores (account, region, cluster_id) WHERE cluster_id IS NOT NULL;
 CREATE UNIQUE INDEX stores_xks_uri ON stores (region, xks_uri) WHERE xks_uri IS NOT NULL;
 
+-- Keys, with their policy.
 CREATE TABLE keys (
   region        TEXT NOT NULL,
   id            TEXT NOT NULL,
@@ -41,7 +42,7 @@ CREATE TABLE keys (
 CREATE UNIQUE INDEX keys_xks ON keys (region, store_id, xks_key_id) WHERE xks_key_id IS NOT NULL;
 CREATE INDEX keys_store ON keys (region, store_id) WHERE store_id IS NOT NULL;
 CREATE INDEX keys_deletion ON keys (deletion_at, region, id) WHERE state = 'PendingDeletion';
-CREATE INDEX keys_rotation ON keys (rotation_next, region, id) WHERE rotation_next IS NOT NULL;
+CREATE INDEX keys_rotation ON keys (rotation_next, region, id) WHERE state = 'Enabled' AND rotation_next IS NOT NULL;
 CREATE INDEX keys_expiry ON keys (valid_to, region, id) WHERE valid_to IS NOT NULL;
 
 -- Counting a hundred thousand rows for each new key would cost more than making it.

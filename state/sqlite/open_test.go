@@ -1,0 +1,181 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	driver "modernc.org/sqlite"
+
+	"github.com/strongroom/strongroom/keystore"
+	"github.com/strongroom/strongroom/state"
+	"github.com/strongroom/strongroom/state/sqlite"
+	"github.com/strongroom/strongroom/state/statetest"
+)
+
+// direct runs statements on a database file, past everything of ours.
+func direct(t *testing.T, path string, statements ...string) {
+	t.Helper()
+	c, err := driver.NewConnector("file:" + path)
+	require.NoError(t, err)
+	db := sql.OpenDB(c)
+	defer db.Close()
+	for _, s := range statements {
+		_, err := db.ExecContext(t.Context(), s)
+		require.NoError(t, err, s)
+	}
+}
+
+// made gives the path of a database of ours that is closed.
+func made(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "state.db")
+	db := statetest.OpenAt(t, path)
+	insert(t, db, statetest.Key(statetest.Region, 1))
+	require.NoError(t, db.Close())
+	return path
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		make func(t *testing.T) string
+		want string // part of the line
+		is   error
+	}{
+		"a missing file": {func(t *testing.T) string { return filepath.Join(t.TempDir(), "none.db") }, "there is no database", sqlite.ErrMissing},
+		"a text file": {func(t *testing.T) string {
+			path := filepath.Join(t.TempDir(), "notes.txt")
+			require.NoError(t, os.WriteFile(path, []byte("these are my notes, and there are more than sixteen bytes of them\n"), 0o600))
+			return path
+		}, "not a Strongroom database", sqlite.ErrForeign},
+		"another program's database": {func(t *testing.T) string {
+			path := filepath.Join(t.TempDir(), "other.db")
+			direct(t, path, "CREATE TABLE albums (name TEXT)")
+			require.NoError(t, os.Chmod(path, 0o600))
+			return path
+		}, "not a Strongroom database", sqlite.ErrForeign},
+		"another program's id": {func(t *testing.T) string {
+			path := made(t)
+			direct(t, path, "PRAGMA application_id = 77")
+			return path
+		}, "not a Strongroom database", sqlite.ErrForeign},
+		"a newer schema": {func(t *testing.T) string {
+			path := made(t)
+			direct(t, path, "PRAGMA user_version = 99")
+			return path
+		}, "its schema is number 99, this release knows ", sqlite.ErrNewer},
+		"a file that others may read": {func(t *testing.T) string {
+			path := made(t)
+			require.NoError(t, os.Chmod(path, 0o640))
+			return path
+		}, "mode 0640", nil},
+		"a directory that others may write to": {func(t *testing.T) string {
+			path := made(t)
+			require.NoError(t, os.Chmod(filepath.Dir(path), 0o770))
+			return path
+		}, "mode 0770", nil},
+		"a directory": {func(t *testing.T) string { return t.TempDir() }, "not a regular file", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := c.make(t)
+			before, _ := os.ReadFile(path)
+			db, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+			require.Nil(t, db)
+			require.ErrorContains(t, err, path)
+			require.ErrorContains(t, err, c.want)
+			require.NotContains(t, err.Error(), "\n")
+			if c.is != nil {
+				require.ErrorIs(t, err, c.is)
+			}
+			after, _ := os.ReadFile(path)
+			assert.Equal(t, before, after, "the file is left as it was")
+		})
+	}
+}
+
+func TestOpenMakesPrivateFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	path := filepath.Join(dir, "state.db")
+	db := statetest.OpenAt(t, path)
+	insert(t, db, statetest.Key(statetest.Region, 1))
+	mode := func(path string) os.FileMode {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		return info.Mode().Perm()
+	}
+	assert.EqualValues(t, 0o700, mode(dir))
+	for _, p := range []string{path, path + "-wal", path + "-shm"} {
+		assert.EqualValues(t, 0o600, mode(p), p)
+	}
+	require.NoError(t, db.Close())
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, 1, "a close leaves one file: no connection is left behind")
+}
+
+func TestOpenUnderAnyName(t *testing.T) {
+	for _, name := range []string{"with space", "50%41", "what?mode=memory", "a#b", "ünï", "semi;colon'quote"} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), name, name+".db")
+			db := statetest.OpenAt(t, path)
+			insert(t, db, statetest.Key(statetest.Region, 1))
+			require.NoError(t, db.Check(t.Context()))
+			require.NoError(t, db.Backup(t.Context(), filepath.Join(filepath.Dir(path), "copy of "+name)))
+			require.NoError(t, db.Close())
+			_, err := os.Stat(path)
+			require.NoError(t, err)
+			require.Equal(t, "key 1", description(t, statetest.OpenAt(t, path)))
+		})
+	}
+}
+
+func TestOpenAgain(t *testing.T) {
+	path := made(t)
+	db := statetest.OpenAt(t, path)
+	assert.Equal(t, "key 1", description(t, db), "Create keeps what is there")
+	v, err := db.Version(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 1, v.Schema)
+	assert.Regexp(t, `^SQLite 3\.\d+\.\d+$`, v.Engine)
+}
+
+func TestMigrations(t *testing.T) {
+	path := made(t)
+	first := state.Migration{Number: 1, Name: "0001_state.sql"}
+	second := state.Migration{Number: 2, Name: "0002_more.sql", SQL: "CREATE TABLE more (x TEXT) STRICT; INSERT INTO more VALUES ('kept');"}
+	broken := state.Migration{Number: 3, Name: "0003_broken.sql", SQL: "CREATE TABLE gone (x TEXT); INSERT INTO nowhere VALUES (1);"}
+
+	err := sqlite.MigrateWith(t.Context(), path, []state.Migration{first, second, broken})
+	require.ErrorContains(t, err, "0003_broken.sql")
+	_, err = sqlite.Open(t.Context(), path, sqlite.Options{})
+	require.ErrorIs(t, err, sqlite.ErrNewer, "the second has been applied, and this release does not know it")
+	require.ErrorContains(t, err, "number 2")
+
+	mended := state.Migration{Number: 3, Name: "0003_mended.sql", SQL: "CREATE TABLE gone (x TEXT); INSERT INTO gone SELECT x FROM more;"}
+	require.NoError(t, sqlite.MigrateWith(t.Context(), path, []state.Migration{first, second, mended}), "the broken one has left nothing")
+	require.NoError(t, sqlite.MigrateWith(t.Context(), path, []state.Migration{first, second, mended}), "none is applied twice")
+
+	ended, end := context.WithCancel(t.Context())
+	end()
+	fourth := state.Migration{Number: 4, Name: "0004.sql", SQL: "CREATE TABLE never (x TEXT);"}
+	require.ErrorIs(t, sqlite.MigrateWith(ended, path, []state.Migration{first, second, mended, fourth}), context.Canceled)
+}
+
+func TestLedgerRowsStay(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	db := statetest.OpenAt(t, path)
+	require.NoError(t, db.Update(t.Context(), func(tx keystore.Tx) error {
+		return tx.InsertMaterial(statetest.Material(1, keystore.MaterialOrphaned))
+	}))
+	require.NoError(t, db.Close())
+	c, err := driver.NewConnector("file:" + path)
+	require.NoError(t, err)
+	raw := sql.OpenDB(c)
+	defer raw.Close()
+	_, err = raw.ExecContext(t.Context(), "DELETE FROM materials")
+	require.ErrorContains(t, err, "the material ledger keeps every row", "even by hand")
+}
