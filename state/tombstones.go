@@ -36,7 +36,7 @@ func (t *tx) InsertTombstone(s *keystore.Tombstone) error {
 func (t *tx) Tombstones(keyARN string, limit int) ([]*keystore.Tombstone, error) {
 	query, args := "SELECT data FROM tombstones WHERE key_arn = ? ORDER BY deleted_at DESC LIMIT ?", []any{keyARN, bound(limit)}
 	if keyARN == "" {
-		query, args = "SELECT data FROM tombstones ORDER BY deleted_at DESC, key_arn LIMIT ?", []any{bound(limit)}
+		query, args = "SELECT data FROM tombstones ORDER BY deleted_at DESC, key_arn DESC LIMIT ?", []any{bound(limit)}
 	}
 	stones, err := list(t, scanTombstone, query, args...)
 	return stones, about(err, "list tombstones")

@@ -17,17 +17,26 @@ import (
 	"github.com/strongroom/strongroom/state/statetest"
 )
 
-// direct runs statements on a database file, past everything of ours.
-func direct(t *testing.T, path string, statements ...string) {
+// rawDB opens a database file past everything of ours.
+func rawDB(t *testing.T, path string) *sql.DB {
 	t.Helper()
 	c, err := driver.NewConnector("file:" + path)
 	require.NoError(t, err)
 	db := sql.OpenDB(c)
-	defer db.Close()
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// direct runs statements on a database file past everything of ours, on one connection.
+func direct(t *testing.T, path string, statements ...string) {
+	t.Helper()
+	db := rawDB(t, path)
+	db.SetMaxOpenConns(1)
 	for _, s := range statements {
 		_, err := db.ExecContext(t.Context(), s)
 		require.NoError(t, err, s)
 	}
+	require.NoError(t, db.Close())
 }
 
 // made gives the path of a database of ours that is closed.
@@ -172,10 +181,6 @@ func TestLedgerRowsStay(t *testing.T) {
 		return tx.InsertMaterial(statetest.Material(1, keystore.MaterialOrphaned))
 	}))
 	require.NoError(t, db.Close())
-	c, err := driver.NewConnector("file:" + path)
-	require.NoError(t, err)
-	raw := sql.OpenDB(c)
-	defer raw.Close()
-	_, err = raw.ExecContext(t.Context(), "DELETE FROM materials")
+	_, err := rawDB(t, path).ExecContext(t.Context(), "DELETE FROM materials")
 	require.ErrorContains(t, err, "the material ledger keeps every row", "even by hand")
 }
