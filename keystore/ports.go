@@ -59,7 +59,8 @@ type KeyTx interface {
 	KeysInStore(region string, id StoreID) (int, error)
 	// KeyByXksID gives the key that uses an external key in a store, or ErrNoRow.
 	KeyByXksID(region string, store StoreID, xksKeyID string) (*Key, error)
-	// RotatingKeys lists keys with a rotation due (Rotation.Next not after now).
+	// RotatingKeys lists enabled keys with a rotation due (Rotation.Next not after now): a key in another state keeps its
+	// schedule and rotates when it is enabled again.
 	RotatingKeys(now time.Time, limit int) ([]*Key, error)
 	// ExpiringKeys lists keys with imported material whose ValidTo is not after now.
 	ExpiringKeys(now time.Time, limit int) ([]*Key, error)

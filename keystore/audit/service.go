@@ -8,9 +8,10 @@ import (
 	"github.com/strongroom/strongroom/keystore"
 )
 
-// Names of the service events. DeleteKey is AWS's; the others are Strongroom's own.
+// Names of the service events. DeleteKey and RotateKey are AWS's; the others are Strongroom's own.
 const (
 	EventDeleteKey          = "DeleteKey"
+	EventRotateKey          = "RotateKey"
 	EventPendingDeletionUse = "UseOfKeyPendingDeletion"
 	EventOrphaned           = "KeyMaterialOrphaned"
 	EventOrphanDestroyed    = "OrphanedKeyMaterialDestroyed"
@@ -49,6 +50,18 @@ func DeleteKey(t *keystore.Tombstone, account string, rows []*keystore.Material,
 	e.AdditionalEventData = d.String("backingKeys", backingKeys(rows, false)).
 		String("backingKeysDeletionStatus", backingKeys(rows, true))
 	return e
+}
+
+// RotateKey is the event of new material that became current; rotationType is AUTOMATIC or ON_DEMAND.
+func RotateKey(k *keystore.Key, m *keystore.KeyMaterial, rotationType string, now time.Time) *Event {
+	d := Object{}.String("keyId", string(k.ID)).String("rotationType", rotationType).String("keyOrigin", string(k.Origin))
+	if m != nil {
+		d = d.String("currentBackingKeyId", m.KeyMaterialID())
+	}
+	return &Event{
+		Type: ServiceEvent, Time: now, Name: EventRotateKey, Region: k.Region, Account: k.Account,
+		ServiceEventDetails: d, Resources: []Resource{KeyResource(k)},
+	}
 }
 
 func failed(m *keystore.Material) bool { return m.State == keystore.MaterialOrphaned }
