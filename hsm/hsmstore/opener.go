@@ -37,3 +37,16 @@ func (o *Opener) Open(ctx context.Context, s *keystore.Store, secret []byte) (ba
 	}
 	return NewCloudHSM(token), nil
 }
+
+// ChangeSecret replaces the PIN of the token's user. Whoever else knows the old one is locked out: it is for tokens that
+// nobody shares.
+func (b *Backend) ChangeSecret(ctx context.Context, old, replacement []byte) error {
+	if err := b.enter(); err != nil {
+		return connectError(err)
+	}
+	defer b.leave()
+	if err := b.token.SetPIN(ctx, hsm.NewSecret(string(old)), hsm.NewSecret(string(replacement))); err != nil {
+		return connectError(err)
+	}
+	return nil
+}

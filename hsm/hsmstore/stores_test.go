@@ -44,6 +44,7 @@ type stores struct {
 	tries   atomic.Int32
 	service *custom.Service
 	manager *custom.Manager
+	rotates bool
 }
 
 // newStores makes the service; the first store's cluster is the token that a selects, the second's the one that b does.
@@ -67,14 +68,15 @@ func newStores(t *testing.T, a, b hsm.Config) *stores {
 func (s *stores) start() {
 	s.t.Helper()
 	var err error
-	s.manager, err = custom.NewManager(custom.ManagerConfig{DB: s.db, Opener: s.opener, Secrets: s.vault,
+	clusters := map[string]keystore.Cluster{clusterA: {ID: clusterA, RotatesPIN: s.rotates}, clusterB: {ID: clusterB}}
+	s.manager, err = custom.NewManager(custom.ManagerConfig{DB: s.db, Clusters: clusters, Opener: s.opener, Secrets: s.vault,
 		RetryMin: 5 * time.Millisecond, RetryMax: 20 * time.Millisecond})
 	require.NoError(s.t, err)
 	manager := s.manager
 	s.t.Cleanup(func() { require.NoError(s.t, manager.Close()) })
 	s.service, err = custom.New(custom.Config{DB: s.db, Gate: access.New(access.Config{Directory: s.db}), Clock: noon,
 		Random: rand.Reader, Secrets: s.vault, Manager: s.manager,
-		Clusters: map[string]keystore.Cluster{clusterA: {ID: clusterA}, clusterB: {ID: clusterB}}})
+		Clusters: clusters})
 	require.NoError(s.t, err)
 	require.NoError(s.t, s.manager.Start(s.t.Context()))
 }
@@ -326,4 +328,26 @@ func TestStartWithAPINThatWasChangedMeanwhile(t *testing.T) {
 	assert.Equal(t, keystore.ConnInvalidCredentials, row.ConnError)
 	time.Sleep(100 * time.Millisecond) // several pauses of the search for a missing token
 	assert.Equal(t, 1, tokens.Calls()["C_Login"])
+}
+
+func TestPasswordRotationOnAToken(t *testing.T) {
+	tokens := hsmtest.SoftHSM(t, "a", "b")
+	s := newStores(t, tokens.Config("a"), tokens.Config("b"))
+	s.rotates = true
+	s.restart()
+	id := s.create(clusterA, hsmtest.PIN)
+	row := s.connect(id)
+	require.Equal(t, keystore.Connected, row.Conn, row.ConnCause)
+	h := handle(t)
+	_, err := s.backend(id).CreateKey(t.Context(), h)
+	require.NoError(t, err)
+	s.disconnect(id)
+	_, err = pkcs11.Open(t.Context(), tokens.Config("a"))
+	require.ErrorIs(t, err, hsm.PINIncorrect, "the administrator's password does no longer work")
+	row = s.connect(id)
+	require.Equal(t, keystore.Connected, row.Conn, row.ConnCause)
+	require.NoError(t, sealOn(s.backend(id), &h))
+	s.restart()
+	s.settled(id)
+	require.NoError(t, sealOn(s.backend(id), &h))
 }

@@ -32,3 +32,10 @@ type Drainer interface {
 	// more than once. Close follows in either case.
 	Drain(ctx context.Context) error
 }
+
+// SecretChanger is a backend that can replace, at what stands behind the store, the secret that it was opened with.
+type SecretChanger interface {
+	// ChangeSecret replaces old by replacement and goes on with it. An error says nothing about which of the two is in
+	// force, unless it is INVALID_CREDENTIALS. Failures are *ConnectError.
+	ChangeSecret(ctx context.Context, old, replacement []byte) error
+}

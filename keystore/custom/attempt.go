@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/strongroom/strongroom/keystore"
@@ -16,12 +15,17 @@ func (m *Manager) connect(ctx context.Context, l *link, s *keystore.Store) (agai
 	if !m.pass(ctx, l) {
 		return false
 	}
-	b, failure := m.open(ctx, s)
+	b, failure := m.open(ctx, l, s)
 	switch {
 	case ctx.Err() != nil:
 		m.discard(ctx, l.key, b)
 		return false
 	case failure == nil:
+		if failure = m.rotate(ctx, l, s, b); failure != nil {
+			m.discard(ctx, l.key, b)
+			m.fail(ctx, l, s, failure)
+			return false
+		}
 		m.adopt(ctx, l, s, b)
 		return false
 	case l.resumed && failure.again() && l.waited < m.cfg.Timeout:
@@ -53,7 +57,7 @@ func (m *Manager) resume(ctx context.Context, l *link, s *keystore.Store) (again
 	if old != nil {
 		return !sameConnection(opened, s) && m.reopen(ctx, l, s, old)
 	}
-	b, failure := m.open(ctx, s)
+	b, failure := m.open(ctx, l, s)
 	switch {
 	case ctx.Err() != nil:
 		m.discard(ctx, l.key, b)
@@ -82,7 +86,7 @@ func sameConnection(a, b *keystore.Store) bool {
 // reopen replaces the backend of a CONNECTED store whose row says to connect otherwise. The old one serves until the new one
 // is there, also when that fails: an update was tried before it was stored, so that what fails now is lost, not wrong.
 func (m *Manager) reopen(ctx context.Context, l *link, s *keystore.Store, old backend.Backend) (again bool) {
-	b, failure := m.open(ctx, s)
+	b, failure := m.open(ctx, l, s)
 	switch {
 	case ctx.Err() != nil:
 		m.discard(ctx, l.key, b)
@@ -118,67 +122,6 @@ func (m *Manager) pass(ctx context.Context, l *link) bool {
 		}
 	}
 	return false
-}
-
-// open makes one attempt. When ctx or the bound ends first, the opener has DrainTimeout to come back; what it brings later
-// is closed.
-func (m *Manager) open(ctx context.Context, s *keystore.Store) (backend.Backend, *attemptError) {
-	ctx, cancel := context.WithTimeout(ctx, m.cfg.Timeout)
-	defer cancel()
-	secret, err := m.secret(ctx, s)
-	if err != nil {
-		return nil, &attemptError{code: keystore.ConnInternalError, cause: err}
-	}
-	type result struct {
-		backend backend.Backend
-		err     error
-	}
-	results, left := make(chan result), make(chan struct{})
-	defer close(left)
-	m.openers.Go(func() {
-		b, err := m.cfg.Opener.Open(ctx, s, secret)
-		clear(secret)
-		select {
-		case results <- result{b, err}:
-		case <-left:
-			m.discard(context.WithoutCancel(ctx), storeKey{s.Region, s.ID}, b)
-		}
-	})
-	var patience <-chan time.Time
-	done := ctx.Done()
-	for {
-		select {
-		case r := <-results:
-			switch {
-			case r.err != nil && ctx.Err() != nil && !errors.As(r.err, new(*ConnectError)):
-				return nil, overran(s.Type, m.cfg.Timeout)
-			case r.err != nil:
-				return nil, failureOf(r.err)
-			default:
-				return r.backend, nil
-			}
-		case <-done:
-			done = nil
-			t := time.NewTimer(m.cfg.DrainTimeout)
-			defer t.Stop()
-			patience = t.C
-		case <-patience:
-			return nil, overran(s.Type, m.cfg.Timeout)
-		}
-	}
-}
-
-// secret opens the seal of the store's password or secret key.
-func (m *Manager) secret(ctx context.Context, s *keystore.Store) ([]byte, error) {
-	sealed := s.SealedPassword
-	if s.Type == keystore.StoreXKS && s.Xks != nil {
-		sealed = s.Xks.SealedSecret
-	}
-	secret, err := m.cfg.Secrets.Open(ctx, sealPurpose(s.ID), sealed)
-	if err != nil {
-		return nil, fmt.Errorf("open the sealed secret of the key store: %w", err)
-	}
-	return secret, nil
 }
 
 // adopt publishes an opened backend and then says CONNECTED, so that whoever reads CONNECTED can use the keys. Where the row
@@ -238,17 +181,22 @@ var errMoved = errors.New("row of the key store changed meanwhile")
 // record moves the row along the connection table, if it still is the one that the step began with. A database that fails
 // is tried again until ctx ends. False means that nothing was written.
 func (m *Manager) record(ctx context.Context, s *keystore.Store, event keystore.ConnEvent, failure *attemptError) bool {
+	return m.persist(ctx, s, string(event), func(tx keystore.Tx) error { return advance(tx, s, event, failure) })
+}
+
+// persist runs a transaction about a store until it succeeds, ctx ends, or the row turns out to be another one.
+func (m *Manager) persist(ctx context.Context, s *keystore.Store, what string, fn func(tx keystore.Tx) error) bool {
 	pause := m.cfg.RetryMin
 	for {
-		err := m.cfg.DB.Update(ctx, func(tx keystore.Tx) error { return advance(tx, s, event, failure) })
+		err := m.cfg.DB.Update(ctx, fn)
 		if err == nil {
 			return true
 		}
 		if ctx.Err() != nil || errors.Is(err, errMoved) || errors.Is(err, keystore.ErrStale) || errors.Is(err, keystore.ErrNoRow) {
 			return false
 		}
-		m.log.ErrorContext(ctx, "connection state cannot be written, trying again",
-			"region", s.Region, "store", s.ID, "event", event, "error", err)
+		m.log.ErrorContext(ctx, "state of a key store cannot be written, trying again",
+			"region", s.Region, "store", s.ID, "step", what, "error", err)
 		t := time.NewTimer(pause)
 		select {
 		case <-t.C:
@@ -283,6 +231,3 @@ func advance(tx keystore.Tx, seen *keystore.Store, event keystore.ConnEvent, fai
 	}
 	return tx.UpdateStore(s)
 }
-
-// sealPurpose binds a sealed secret to its store.
-func sealPurpose(id keystore.StoreID) string { return "custom-key-store/" + string(id) }

@@ -70,6 +70,9 @@ func (s *Service) DeleteCustomKeyStore(ctx context.Context, c *keystore.Caller, 
 		if n > 0 {
 			return false, hasKeys(id)
 		}
+		if err := forgetPending(tx, c.Region, id); err != nil {
+			return false, err
+		}
 		return false, tx.DeleteStore(c.Region, id)
 	})
 	if err == nil {

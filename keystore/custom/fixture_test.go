@@ -69,9 +69,12 @@ type scripted struct {
 	tries   map[keystore.StoreID]int
 	secrets []string
 	opened  []*link
+	calls   atomic.Int32 // under way
 }
 
 func (o *scripted) Open(ctx context.Context, s *keystore.Store, secret []byte) (backend.Backend, error) {
+	o.calls.Add(1)
+	defer o.calls.Add(-1)
 	o.mu.Lock()
 	if o.tries == nil {
 		o.tries = make(map[keystore.StoreID]int)

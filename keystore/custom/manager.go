@@ -2,8 +2,10 @@ package custom
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -37,6 +39,10 @@ type ManagerConfig struct {
 	DB      keystore.DB
 	Opener  Opener
 	Secrets Vault
+	// Clusters are those of the configuration, by CloudHsmClusterId: they say where a connect rotates the kmsuser password.
+	Clusters map[string]keystore.Cluster
+	// Random makes new passwords; nil is crypto/rand.
+	Random io.Reader
 	// Defaults are the default stores by Region. The manager closes them.
 	Defaults map[string]backend.Backend
 	// Timeout bounds one attempt to connect; 0 is DefaultConnectTimeout. (AWS: up to 20 minutes for a CloudHSM cluster.)
@@ -95,6 +101,9 @@ func NewManager(cfg ManagerConfig) (*Manager, error) {
 	setDefault(&cfg.DrainTimeout, DefaultDrainTimeout)
 	setDefault(&cfg.RetryMin, DefaultRetryMin)
 	setDefault(&cfg.RetryMax, DefaultRetryMax)
+	if cfg.Random == nil {
+		cfg.Random = rand.Reader
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -252,10 +252,10 @@ func TestRestartWithoutTheTokenKeepsConnectedAndLooksAgain(t *testing.T) {
 		} {
 			assert.Equal(t, call.kind, keystore.KindOf(call.err), name)
 		}
-		time.Sleep(24 * time.Hour)
+		time.Sleep(time.Hour)
 		tries := b.opener.count(id)
-		assert.Greater(t, tries, 1000)
-		assert.Less(t, tries, 24*3600/10, "with pauses that grow")
+		assert.Greater(t, tries, 200)
+		assert.Less(t, tries, 3600/10, "with pauses that grow")
 		b.opener.set(nil)
 		time.Sleep(custom.DefaultRetryMax)
 		synctest.Wait()

@@ -58,8 +58,8 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("custom key stores: DB, Gate, Clock, Random, Secrets and Manager are required")
 	}
 	for id, cluster := range cfg.Clusters {
-		if cluster.RotatesPIN {
-			return nil, fmt.Errorf("cluster %s: rotating the kmsuser password at a connect is not supported: take the setting out", id)
+		if cluster.RotatesPIN != cfg.Manager.cfg.Clusters[id].RotatesPIN {
+			return nil, fmt.Errorf("cluster %s: service and manager do not agree whether a connect rotates its password", id)
 		}
 	}
 	if cfg.Limits.StoresPerRegion <= 0 {

@@ -45,6 +45,8 @@ func (s *Service) UpdateCustomKeyStore(ctx context.Context, c *keystore.Caller, 
 			st.Xks.SealedSecret = sealed
 		case sealed != nil:
 			st.SealedPassword = sealed
+			// What a rotation left is of no use: the owner knows the password.
+			return true, forgetPending(tx, st.Region, st.ID)
 		}
 		return true, nil
 	})
