@@ -34,7 +34,7 @@ func (r *KeyMetadata) Write(w *Writer) {
 	w.String("CustomKeyStoreId", string(k.StoreID))
 	w.String("CloudHsmClusterId", k.ClusterID)
 	w.String("KeyManager", "CUSTOMER")
-	r.spec(w)
+	writeSpec(w, k)
 	w.Bool("MultiRegion", k.MultiRegion != nil)
 	if k.MultiRegion != nil {
 		w.Object("MultiRegionConfiguration", multiRegion{k})
@@ -66,8 +66,8 @@ func (r *KeyMetadata) imported(w *Writer) {
 	}
 }
 
-func (r *KeyMetadata) spec(w *Writer) {
-	k := r.Key
+// writeSpec writes a key's spec under its two names, and its algorithms.
+func writeSpec(w *Writer, k *keystore.Key) {
 	w.String("KeySpec", string(k.Spec))
 	info, ok := keystore.LookupSpec(k.Spec)
 	if !ok {
