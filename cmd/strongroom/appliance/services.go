@@ -32,8 +32,12 @@ func (a *Appliance) openStores(context.Context) error {
 	for region, b := range a.defaults {
 		defaults[region] = b
 	}
+	clusters, err := a.clusters()
+	if err != nil {
+		return err
+	}
 	m, err := custom.NewManager(custom.ManagerConfig{
-		DB: a.db, Secrets: a.vault, Defaults: defaults, Logger: a.log,
+		Clusters: clusters, Random: random(), DB: a.db, Secrets: a.vault, Defaults: defaults, Logger: a.log,
 		// The reconciler is made later than the manager, which connects nothing before Serve.
 		OnConnected: func(string, keystore.StoreID) { a.reconciler.Wake() },
 		Opener:      &hsmstore.Opener{ClusterTokens: tokens, OpenToken: pkcs11.Open},
