@@ -56,6 +56,7 @@ func FuzzWildcards(f *testing.F) {
 	f.Add("**a**", "a")
 	f.Add("*?*", "")
 	f.Add("?", "é")
+	f.Add("*??", "킼")
 	f.Add("*ab*ab", "abab")
 	g := gate()
 	f.Fuzz(func(t *testing.T, pattern, value string) {

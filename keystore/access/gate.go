@@ -13,7 +13,7 @@ import (
 // Config holds the gate's ports.
 type Config struct {
 	Directory keystore.Directory // asked for grants, where policies do not allow
-	Aliases   AliasLister        // for kms:ResourceAliases, and asked only where a policy uses it; nil: the key is absent
+	Aliases   AliasLister        // for kms:ResourceAliases, and asked only where a policy uses it; nil: from a Directory that is a DB
 	Logger    *slog.Logger       // told of policies that cannot be read; nil tells nobody
 }
 
@@ -29,9 +29,37 @@ type Gate struct {
 
 // New makes a gate.
 func New(cfg Config) *Gate {
+	if db, isDB := cfg.Directory.(keystore.DB); isDB && cfg.Aliases == nil {
+		cfg.Aliases = aliasesIn(db)
+	}
 	g := &Gate{cfg: cfg, cache: newCache()}
 	g.evaluations.New = func() any { return new(evaluation) }
 	return g
+}
+
+// aliasPage is how many aliases are read at once.
+const aliasPage = 100
+
+// aliasesIn lists from the state: the one question of a decision that memory does not answer, for the few policies that ask it.
+func aliasesIn(db keystore.DB) AliasLister {
+	return func(ctx context.Context, region string, id keystore.KeyID) ([]string, error) {
+		var names []string
+		err := db.View(ctx, func(tx keystore.Tx) error {
+			for after := ""; ; after = names[len(names)-1] {
+				page, err := tx.Aliases(region, id, after, aliasPage)
+				if err != nil {
+					return err
+				}
+				for _, a := range page {
+					names = append(names, a.Name)
+				}
+				if len(page) < aliasPage {
+					return nil
+				}
+			}
+		})
+		return names, err
+	}
 }
 
 // Request is what a caller wants to do.

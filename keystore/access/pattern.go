@@ -150,12 +150,15 @@ func match[T string | []byte](p *pattern, s T) bool {
 	}
 }
 
-// matchParts walks the parts with one point to come back to: the last "*".
+// matchParts walks the parts with one point to come back to: the last "*". It goes by characters, never into one.
 func matchParts[T string | []byte](parts []part, s T) bool {
 	at, i := 0, 0
 	starPart, starAt := -1, 0
 	for {
 		if i < len(parts) && parts[i].kind == partMany {
+			if i == len(parts)-1 {
+				return true
+			}
 			starPart, starAt = i, at
 			i++
 			continue
@@ -164,7 +167,7 @@ func matchParts[T string | []byte](parts []part, s T) bool {
 			return true
 		}
 		if i < len(parts) {
-			if n := parts[i].step(string(s[at:min(len(s), at+parts[i].width())])); n > 0 {
+			if n := step(&parts[i], s, at); n > 0 {
 				at += n
 				i++
 				continue
@@ -173,30 +176,28 @@ func matchParts[T string | []byte](parts []part, s T) bool {
 		if starPart < 0 || starAt >= len(s) {
 			return false
 		}
-		starAt++
+		starAt += step(&oneCharacter, s, starAt)
 		at, i = starAt, starPart+1
 	}
 }
 
-// width is how many bytes of the value step wants to see.
-func (p *part) width() int {
-	if p.kind == partOne {
-		return utf8.UTFMax
-	}
-	return len(p.text)
-}
+var oneCharacter = part{kind: partOne}
 
-// step gives the number of bytes at the beginning of s that the part takes; 0 where it does not fit.
-func (p *part) step(s string) int {
+// step gives the number of bytes of s, from at on, that a part takes; 0 where it does not fit.
+func step[T string | []byte](p *part, s T, at int) int {
 	if p.kind == partOne {
-		if s == "" {
+		if at == len(s) {
 			return 0
 		}
-		_, n := utf8.DecodeRuneInString(s)
+		if s[at] < utf8.RuneSelf {
+			return 1
+		}
+		_, n := utf8.DecodeRuneInString(string(s[at:min(len(s), at+utf8.UTFMax)]))
 		return n
 	}
-	if p.text != "" && s == p.text {
-		return len(s)
+	end := at + len(p.text)
+	if end <= len(s) && string(s[at:end]) == p.text {
+		return len(p.text)
 	}
 	return 0
 }
