@@ -76,7 +76,7 @@ func TestFailedConnectNamesItsCode(t *testing.T) {
 		code  keystore.ConnErrorCode
 		cause string
 	}{
-		"named":        {wrongPIN(context.TODO(), nil, 0), keystore.ConnInvalidCredentials, "CKR_PIN_INCORRECT"},
+		"named":        {wrongPIN(t.Context(), nil, 0), keystore.ConnInvalidCredentials, "CKR_PIN_INCORRECT"},
 		"not named":    {errors.New("surprise"), keystore.ConnInternalError, "surprise"},
 		"without more": {&custom.ConnectError{Code: keystore.ConnUserLockedOut}, keystore.ConnUserLockedOut, "USER_LOCKED_OUT"},
 	} {
