@@ -29,8 +29,12 @@ func Hang() Fault {
 		case <-x.proxy.release:
 		case <-x.R.Context().Done():
 		}
+		abort()
 	}
 }
+
+// abort ends the connection: a handler that just returns would have an empty answer sent after all.
+func abort() { panic(http.ErrAbortHandler) }
 
 // Slow answers honestly, after a while.
 func Slow(delay time.Duration) Fault {
@@ -40,9 +44,11 @@ func Slow(delay time.Duration) Fault {
 		select {
 		case <-timer.C:
 			x.Honest()
+			return
 		case <-x.proxy.release:
 		case <-x.R.Context().Done():
 		}
+		abort()
 	}
 }
 

@@ -185,7 +185,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Unlock()
 	switch {
 	case err != nil:
-		return
+		abort()
 	case !ok || path != URIPath:
 		x.refuse(xks.InvalidURIPathException)
 	case r.Method != http.MethodPost:
