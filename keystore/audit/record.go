@@ -82,8 +82,20 @@ func appendMember(b []byte, name, value string) []byte {
 
 // appendTime appends a time in UTC to the second, as CloudTrail has it: "2026-11-22T05:06:19Z".
 func appendTime(b []byte, t time.Time) []byte {
-	return t.UTC().AppendFormat(b, "2006-01-02T15:04:05Z")
+	t = t.UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	b = appendDigits(appendDigits(b, year/100), year%100)
+	b = appendDigits(append(b, '-'), int(month))
+	b = appendDigits(append(b, '-'), day)
+	b = appendDigits(append(b, 'T'), hour)
+	b = appendDigits(append(b, ':'), minute)
+	b = appendDigits(append(b, ':'), second)
+	return append(b, 'Z')
 }
+
+// appendDigits appends a number below 100 with two digits.
+func appendDigits(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
 
 // appendIdentity appends userIdentity. The principal's kind is read from its ARN.
 func appendIdentity(b []byte, e *Event) []byte {
