@@ -53,6 +53,9 @@ var allowed = map[string][]string{
 	"xks/client":    {"xks", "api/sigv4"},
 	"xks/tokenkeys": {"xks", "hsm"},
 	"xks/xksstore":  {"xks", "xks/client", "keystore", "keystore/backend"},
+	"xks/xkstest":   {"xks", "api/sigv4"},
+
+	"xks/conformance": {"xks", "api/sigv4"},
 
 	"state":           {"keystore"},
 	"state/sqlite":    {"state", "keystore"},
