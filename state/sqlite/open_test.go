@@ -3,8 +3,11 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	sqldriver "database/sql/driver"
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -183,4 +186,52 @@ func TestLedgerRowsStay(t *testing.T) {
 	require.NoError(t, db.Close())
 	_, err := rawDB(t, path).ExecContext(t.Context(), "DELETE FROM materials")
 	require.ErrorContains(t, err, "the material ledger keeps every row", "even by hand")
+}
+
+// askingConnector asks each new connection for its settings.
+type askingConnector struct {
+	sqldriver.Connector
+	ask func(conn sqldriver.Conn)
+}
+
+func (c askingConnector) Connect(ctx context.Context) (sqldriver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err == nil {
+		c.ask(conn)
+	}
+	return conn, err
+}
+
+// What is durable rests on these settings, and no call shows them.
+func TestConnectionSettings(t *testing.T) {
+	var mu sync.Mutex
+	found := map[string]int{}
+	ask := func(conn sqldriver.Conn) {
+		mu.Lock()
+		defer mu.Unlock()
+		line := ""
+		for _, name := range []string{"journal_mode", "synchronous", "foreign_keys", "trusted_schema", "busy_timeout", "query_only"} {
+			rows, err := conn.(sqldriver.QueryerContext).QueryContext(t.Context(), "PRAGMA "+name, nil)
+			require.NoError(t, err)
+			value := make([]sqldriver.Value, 1)
+			require.NoError(t, rows.Next(value))
+			require.NoError(t, rows.Close())
+			line += fmt.Sprintf("%s=%v ", name, value[0])
+		}
+		found[line]++
+	}
+	db, err := sqlite.Open(t.Context(), made(t), sqlite.Wrapped(sqlite.Options{}, func(c sqldriver.Connector) sqldriver.Connector {
+		return askingConnector{c, ask}
+	}))
+	require.NoError(t, err)
+	defer db.Close()
+	require.NoError(t, describe(t, db, "changed"))
+	require.NoError(t, db.View(t.Context(), func(keystore.Tx) error {
+		_, err := db.LookupKey(t.Context(), statetest.Region, statetest.KeyID(1))
+		return err
+	}))
+	mu.Lock()
+	defer mu.Unlock()
+	const all = "journal_mode=wal synchronous=2 foreign_keys=1 trusted_schema=0 busy_timeout=5000 query_only="
+	assert.Equal(t, map[string]int{all + "0 ": 1, all + "1 ": 1}, found)
 }
