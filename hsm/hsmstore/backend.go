@@ -18,6 +18,7 @@ import (
 type Backend struct {
 	token    *hsm.Token
 	store    keystore.StoreType // "" is a default store
+	every    bool               // makes keys of every spec that the token can hold
 	identity keystore.TokenIdentity
 
 	calls   atomic.Int64 // in flight
@@ -35,8 +36,16 @@ var (
 	_ backend.Drainer   = (*Backend)(nil)
 )
 
-// NewDefault makes a Region's default store of a token, which it then owns.
+// NewDefault makes a Region's default store of a token, which it then owns. It makes SYMMETRIC_DEFAULT keys; AllSpecs lets it
+// make the others.
 func NewDefault(token *hsm.Token) *Backend { return newBackend(token, "") }
+
+// AllSpecs lets a default store make keys of every spec that its token can hold: for an appliance whose services can use them.
+// It is called before the store is used, and gives the store.
+func (b *Backend) AllSpecs() *Backend {
+	b.every = b.store == ""
+	return b
+}
 
 // NewCloudHSM makes an AWS_CLOUDHSM store of a token, which it then owns. It differs from a default store in its faults, and
 // in that it makes SYMMETRIC_DEFAULT keys only.
@@ -122,8 +131,8 @@ func (b *Backend) order(h *backend.Handle) (hsm.Template, error) {
 	kind, known := kindTable[h.Spec]
 	info, listed := keystore.LookupSpec(h.Spec)
 	switch {
-	case !known || !listed || info.Algorithms(h.Usage) == nil || !kind.Symmetric(),
-		b.store == keystore.StoreCloudHSM && !info.Custom:
+	case !known || !listed || info.Algorithms(h.Usage) == nil,
+		!b.every && !info.Custom:
 		return hsm.Template{}, &hsm.Error{Op: "make key", Class: hsm.Unsupported,
 			Err: fmt.Errorf("key spec %s with usage %s", h.Spec, h.Usage)}
 	}
@@ -141,11 +150,27 @@ func (b *Backend) CreateKey(ctx context.Context, h backend.Handle) (backend.Crea
 	if err != nil {
 		return backend.Created{}, b.fault(backend.CallCreate, err)
 	}
-	made, err := b.token.Generate(ctx, order)
+	if order.Kind.Symmetric() {
+		made, err := b.token.Generate(ctx, order)
+		if err != nil {
+			return backend.Created{}, b.fault(backend.CallCreate, err)
+		}
+		return created(made), nil
+	}
+	pair, err := b.token.GeneratePair(ctx, order)
 	if err != nil {
 		return backend.Created{}, b.fault(backend.CallCreate, err)
 	}
-	return backend.Created{Classes: []string{made.Class}, KeyType: made.KeyType, CheckValue: hex.EncodeToString(made.CheckValue)}, nil
+	return created(pair.Private, pair.Public), nil
+}
+
+// created says what was made: the secret key, or the private and the public half. The check value is the first one's.
+func created(objects ...hsm.Object) backend.Created {
+	c := backend.Created{KeyType: objects[0].KeyType, CheckValue: hex.EncodeToString(objects[0].CheckValue)}
+	for _, o := range objects {
+		c.Classes = append(c.Classes, o.Class)
+	}
+	return c
 }
 
 // DestroyKey removes the handle's objects. It looks at what has the handle's id first, for the token's word on the label and
@@ -171,14 +196,16 @@ func (b *Backend) DestroyKey(ctx context.Context, h backend.Handle) (found bool,
 	return n > 0, nil
 }
 
-// fits refuses an object that has a key's id and is not the key.
+const classPublic = "CKO_PUBLIC_KEY"
+
+// fits refuses an object that has a key's id and is not the key. The check value of a pair is its private half's.
 func fits(h *backend.Handle, o hsm.Object) error {
 	var cause error
 	given := hex.EncodeToString(o.CheckValue)
 	switch {
 	case o.Label != h.Label:
 		cause = fmt.Errorf("an object with CKA_ID %s is labelled %q, not %q", h.ID, o.Label, h.Label)
-	case h.CheckValue != "" && given != "" && !strings.EqualFold(given, h.CheckValue):
+	case o.Class != classPublic && h.CheckValue != "" && given != "" && !strings.EqualFold(given, h.CheckValue):
 		cause = fmt.Errorf("an object with CKA_ID %s has check value %s, not %s", h.ID, given, h.CheckValue)
 	default:
 		return nil
