@@ -22,18 +22,18 @@ type cacheKey struct {
 
 // entry is one key's handles.
 type entry struct {
-	key     cacheKey
-	gen     uint64
-	label   string
-	keyType string
-	bits    int
-	object  Handle // the token object
-	work    Handle // what calls use: the object or its session copy
-	copied  bool
-	used    atomic.Uint64
-	users   atomic.Int64
-	dead    atomic.Bool // no longer in the cache: the copy goes with its last user
-	reaped  atomic.Bool // its copy is gone, or about to be
+	key    cacheKey
+	gen    uint64
+	label  string
+	kind   Kind
+	object Handle // the token object
+	work   Handle // what calls use: the object or its session copy
+	copied bool
+	public atomic.Pointer[PublicKey] // of a public key, once it was read
+	used   atomic.Uint64
+	users  atomic.Int64
+	dead   atomic.Bool // no longer in the cache: the copy goes with its last user
+	reaped atomic.Bool // its copy is gone, or about to be
 }
 
 // handlesKept bounds the cache where a profile makes no session copies.

@@ -26,9 +26,10 @@ type core struct {
 	info atomic.Pointer[Info]
 	// live is the login generation, or 0 while the token is down. It
 	// changes only under the library's management lock, except to 0.
-	live  atomic.Uint64
-	epoch atomic.Uint64 // the library's epoch that live belongs to
-	stuck atomic.Int64  // calls that overran their deadline and still hang
+	live     atomic.Uint64
+	epoch    atomic.Uint64 // the library's epoch that live belongs to
+	noRawRSA atomic.Bool   // the token was seen to have no CKM_RSA_X_509
+	stuck    atomic.Int64  // calls that overran their deadline and still hang
 
 	mu         sync.Mutex // guards what follows
 	pin        Secret     // that the token takes

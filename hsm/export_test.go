@@ -62,3 +62,9 @@ func (p *Pool) Reset(gen uint64, ceiling int) { p.reset(gen, ceiling) }
 
 // Counts are the sessions in all and lent.
 func (p *Pool) Counts() (total, lent int) { return p.counts() }
+
+// ParsePrivate is parsePrivate.
+func ParsePrivate(der []byte) (Kind, error) {
+	k, err := parsePrivate(der)
+	return k.kind, err
+}

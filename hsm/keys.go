@@ -20,19 +20,10 @@ func (t *Token) Generate(ctx context.Context, order Template) (Object, error) {
 		return Object{}, failf(op, BadInput, "%s is a key pair", order.Kind)
 	}
 	var made Object
-	tried := false
-	err := t.repeat(ctx, op, func(ctx context.Context) error {
-		return t.core.manage(ctx, func(s *lease) error {
-			if tried { // the first try may have left a key behind
-				if _, err := t.core.destroyFound(ctx, s, order.KeyRef); err != nil {
-					return err
-				}
-			}
-			tried = true
-			var err error
-			made, err = t.core.generate(ctx, s, order)
-			return err
-		})
+	err := t.makeAgain(ctx, op, order.KeyRef, func(ctx context.Context, s *lease) error {
+		var err error
+		made, err = t.core.generate(ctx, s, order)
+		return err
 	})
 	return made, err
 }
@@ -86,10 +77,15 @@ func (c *core) confirm(ctx context.Context, s *lease, op string, order Template,
 	}
 	// A session that failed may not be used again, so the removal gets a
 	// chance on it only while it is good.
-	if gone := do(ctx, c, s, "C_DestroyObject", func(raw Session) error { return raw.DestroyObject(h) }); gone != nil {
-		err = errors.Join(err, gone)
+	return Object{}, joinRemoval(err, do(ctx, c, s, "C_DestroyObject", func(raw Session) error { return raw.DestroyObject(h) }))
+}
+
+// joinRemoval adds that the removal of a wrong object failed, if it did.
+func joinRemoval(err, removal error) error {
+	if removal == nil {
+		return err
 	}
-	return Object{}, err
+	return errors.Join(err, removal)
 }
 
 func (c *core) correct(ctx context.Context, s *lease, order Template, class uint, h Handle, bad string) (Object, string) {

@@ -72,5 +72,20 @@ func (k Kind) String() string {
 // a pair.
 func (k Kind) Symmetric() bool { return k >= AES256 && k <= HMAC512 }
 
+// kindOf tells a key's kind by what the token says of it.
+func kindOf(keyType uint, bits int, params []byte) Kind {
+	for k := AES256; k <= Ed25519; k++ {
+		row := kinds[k]
+		if row.keyType != keyType {
+			continue
+		}
+		if k == Ed25519 || len(row.params) > 0 && string(row.params) == string(params) ||
+			len(row.params) == 0 && row.bits == bits {
+			return k
+		}
+	}
+	return NoKind
+}
+
 // Bits is the size of the key, modulus or curve.
 func (k Kind) Bits() int { return kinds[k].bits }

@@ -33,7 +33,10 @@ type hotCall struct {
 	state atomic.Uint32
 	born  uint64 // tick at which it was queued
 	gone  bool   // given up: the lane may still touch it
-	mem   []byte // what the slices above are cut from
+	// noBlame: a decryption that failed is not the ciphertext's fault.
+	noBlame bool
+	keyType uint   // that the key must be of
+	mem     []byte // what the slices above are cut from
 }
 
 // States of a hotCall.
@@ -51,7 +54,7 @@ var hotCalls = sync.Pool{New: func() any { return &hotCall{done: make(chan bool,
 const maxPooled = 64 << 10
 
 // newHotCall makes a call with copies of its inputs and room for its result.
-func newHotCall(op hotOp, mech uint, iv, aad, in []byte, out int) *hotCall {
+func newHotCall(op hotOp, mech, keyType uint, iv, aad, in []byte, out int) *hotCall {
 	h, _ := hotCalls.Get().(*hotCall)
 	size := len(iv) + len(aad) + len(in) + out
 	if cap(h.mem) < size {
@@ -63,12 +66,12 @@ func newHotCall(op hotOp, mech uint, iv, aad, in []byte, out int) *hotCall {
 		rest = rest[n:]
 		return b
 	}
-	h.op, h.mech.Type, h.mech.Param, h.mech.Peer = op, mech, nil, nil
+	h.op, h.keyType, h.mech.Type, h.mech.Param, h.mech.Peer = op, keyType, mech, nil, nil
 	h.mech.IV, h.mech.AAD, h.in, h.out = cut(len(iv)), cut(len(aad)), cut(len(in)), cut(out)
 	copy(h.mech.IV, iv)
 	copy(h.mech.AAD, aad)
 	copy(h.in, in)
-	h.n, h.err, h.entry, h.gone = 0, nil, nil, false
+	h.n, h.err, h.entry, h.gone, h.noBlame = 0, nil, nil, false, false
 	return h
 }
 

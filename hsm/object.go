@@ -56,6 +56,7 @@ type Object struct {
 	KeyRef
 	Class       string // "CKO_SECRET_KEY"
 	KeyType     string // "CKK_AES"; empty for an object that is no key
+	Kind        Kind   // of the key; NoKind for a key of a kind that is not in the table
 	Bits        int    // of the key, modulus or curve; 0 where the token does not say
 	CheckValue  []byte // CKA_CHECK_VALUE where the token gives one
 	Usage       Usage

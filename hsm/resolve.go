@@ -75,7 +75,7 @@ func (c *core) locateKey(ctx context.Context, s *lease, ref KeyRef, class uint) 
 	}
 	e := &entry{
 		key: cacheKey{string(ref.ID), class}, gen: s.gen, label: pick.Label,
-		keyType: pick.KeyType, bits: pick.Bits, object: pick.handle, work: pick.handle,
+		kind: pick.Kind, object: pick.handle, work: pick.handle,
 	}
 	if c.profile.SessionCopies > 0 && pick.Label == ref.Label {
 		c.copyKey(ctx, e)

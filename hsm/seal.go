@@ -33,7 +33,7 @@ func (t *Token) Seal(ctx context.Context, ref KeyRef, aad, plaintext, dst []byte
 			return nil, fail("make IV", err)
 		}
 	}
-	h := newHotCall(hotEncrypt, ckmAESGCM, iv[:], aad, plaintext, len(plaintext)+TagSize)
+	h := newHotCall(hotEncrypt, ckmAESGCM, ckkAES, iv[:], aad, plaintext, len(plaintext)+TagSize)
 	defer h.release()
 	if err := t.core.hot(ctx, t.core.light, ref, ckoSecretKey, h); err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (t *Token) Open(ctx context.Context, ref KeyRef, aad, sealed, dst []byte) (
 		return nil, failf(op, BadInput, "%d bytes with %d bytes of additional data are too many", len(sealed), len(aad))
 	}
 	// Some modules write the tag's room too before they cut it off.
-	h := newHotCall(hotDecrypt, ckmAESGCM, sealed[:IVSize], aad, sealed[IVSize:], len(sealed)-IVSize)
+	h := newHotCall(hotDecrypt, ckmAESGCM, ckkAES, sealed[:IVSize], aad, sealed[IVSize:], len(sealed)-IVSize)
 	defer h.release()
 	if err := t.core.hot(ctx, t.core.light, ref, ckoSecretKey, h); err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func (c *core) hot(ctx context.Context, l *lanes, ref KeyRef, class uint, h *hot
 		if err == nil || h.gone {
 			return err
 		}
-		if h.op == hotDecrypt && c.blamesBytes(err) && c.keyWorks(ctx, ref, class) {
+		if h.op == hotDecrypt && !h.noBlame && c.blamesBytes(err) && c.keyWorks(ctx, ref, class) {
 			return &Error{Op: "C_Decrypt", Class: BadCiphertext, Code: CodeOf(err), Err: err}
 		}
 		if again || !c.mayHelp(ctx, gen, err) {
@@ -108,6 +108,10 @@ func (c *core) hotOnce(ctx context.Context, l *lanes, ref KeyRef, class uint, h 
 		return err
 	}
 	defer c.release(e)
+	// SoftHSM2 answers CKR_GENERAL_ERROR to some wrong types of keys.
+	if e.kind != NoKind && kinds[e.kind].keyType != h.keyType {
+		return failf(hotNames[h.op], BadInput, "a key of kind %s cannot do this", e.kind)
+	}
 	h.entry = e
 	err = l.run(ctx, h)
 	switch CKR(CodeOf(err)) {
@@ -135,13 +139,13 @@ func (c *core) keyWorks(ctx context.Context, ref KeyRef, class uint) bool {
 	if _, err := rand.Read(iv[:]); err != nil {
 		return false
 	}
-	seal := newHotCall(hotEncrypt, ckmAESGCM, iv[:], nil, canaryPlain, len(canaryPlain)+TagSize)
+	seal := newHotCall(hotEncrypt, ckmAESGCM, ckkAES, iv[:], nil, canaryPlain, len(canaryPlain)+TagSize)
 	defer seal.release()
 	if err := c.hotOnce(ctx, c.light, ref, class, seal); err != nil {
 		// A key that may only decrypt cannot prove itself; the canary must.
 		return ClassOf(err) == Refused && c.check(ctx) == nil
 	}
-	open := newHotCall(hotDecrypt, ckmAESGCM, seal.mech.IV, nil, seal.out[:seal.n], seal.n)
+	open := newHotCall(hotDecrypt, ckmAESGCM, ckkAES, seal.mech.IV, nil, seal.out[:seal.n], seal.n)
 	defer open.release()
 	return c.hotOnce(ctx, c.light, ref, class, open) == nil && string(open.out[:open.n]) == string(canaryPlain)
 }

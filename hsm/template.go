@@ -52,6 +52,21 @@ func secretTemplate(t Template, all bool) []Attribute {
 	return append(out, ulongAttr(ckaValueLen, uint(kinds[t.Kind].bits)/8)) //nolint:gosec // small constants
 }
 
+// publicTemplate and privateTemplate are the halves of C_GenerateKeyPair.
+func publicTemplate(t Template, all bool) []Attribute {
+	row := kinds[t.Kind]
+	out := append(keyAttrs(t, ckoPublicKey, all, publicUses), boolAttr(ckaPrivate, false))
+	if row.keyType == ckkRSA {
+		return append(out, ulongAttr(ckaModulusBits, uint(row.bits)), //nolint:gosec // small constants
+			bytesAttr(ckaPublicExponent, []byte{1, 0, 1}))
+	}
+	return append(out, bytesAttr(ckaECParams, row.params))
+}
+
+func privateTemplate(t Template, all bool) []Attribute {
+	return append(keyAttrs(t, ckoPrivateKey, all, privateUses), hiddenAttrs(t)...)
+}
+
 // check refuses an order that makes no sense on any token.
 func (t Template) check(op string) error {
 	if err := t.KeyRef.check(op); err != nil {
@@ -76,6 +91,9 @@ var objectAttrs = []uint{
 // describe makes an Object of the attributes that a token gave.
 func describe(attrs []Attribute) Object {
 	var o Object
+	var keyType uint
+	var params []byte
+	isKey := false
 	for _, a := range attrs {
 		number, _ := a.Ulong()
 		switch a.Type {
@@ -83,6 +101,7 @@ func describe(attrs []Attribute) Object {
 			o.Class = nameOr(classNames, number, "CKO")
 		case ckaKeyType:
 			o.KeyType = nameOr(keyTypeNames, number, "CKK")
+			keyType, isKey = number, true
 		case ckaID:
 			o.ID = a.Value
 		case ckaLabel:
@@ -106,10 +125,13 @@ func describe(attrs []Attribute) Object {
 				o.Bits = len(a.Value) * 8
 			}
 		case ckaECParams:
-			o.Bits = curveBits(a.Value)
+			o.Bits, params = curveBits(a.Value), a.Value
 		default:
 			o.Usage |= usageOf(a)
 		}
+	}
+	if isKey {
+		o.Kind = kindOf(keyType, o.Bits, params)
 	}
 	return o
 }
@@ -155,6 +177,7 @@ func (t Template) differs(o Object, class uint) string {
 	note(o.Label == t.Label, "CKA_LABEL")
 	note(o.Bits == 0 || o.Bits == row.bits, "size")
 	if class == ckoPublicKey {
+		note(t.Usage&publicUses&^o.Usage == 0, "usages")
 		return strings.Join(bad, ", ")
 	}
 	note(o.Private, "CKA_PRIVATE")

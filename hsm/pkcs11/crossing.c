@@ -7,6 +7,7 @@ typedef sr_ulong (*init_fn)(sr_ulong, struct sr_mechanism *, sr_ulong);
 typedef sr_ulong (*data_fn)(sr_ulong, sr_byte *, sr_ulong, sr_byte *, sr_ulong *);
 typedef sr_ulong (*wrap_fn)(sr_ulong, struct sr_mechanism *, sr_ulong, sr_ulong, sr_byte *, sr_ulong *);
 typedef sr_ulong (*random_fn)(sr_ulong, sr_byte *, sr_ulong);
+typedef sr_ulong (*create_fn)(sr_ulong, struct sr_attribute *, sr_ulong, sr_ulong *);
 typedef sr_ulong (*attributes_fn)(sr_ulong, sr_ulong, struct sr_attribute *, sr_ulong);
 
 #define SR_MAX_ATTRIBUTES 32
@@ -102,4 +103,21 @@ sr_ulong sr_attributes(struct sr_functions *f, sr_ulong session, sr_ulong object
 	if (rv == CKR_ATTRIBUTE_SENSITIVE || rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_BUFFER_TOO_SMALL)
 		return 0;
 	return rv;
+}
+
+struct sr_result sr_create(struct sr_functions *f, sr_ulong session,
+	const sr_ulong *types, const sr_ulong *lens, sr_ulong n, sr_byte *values)
+{
+	struct sr_attribute a[SR_MAX_ATTRIBUTES];
+	struct sr_result r = {0, 0}; /* len is the handle */
+	sr_ulong i;
+
+	for (i = 0; i < n; i++) {
+		a[i].type = types[i];
+		a[i].value = lens[i] ? values : NULL;
+		a[i].len = lens[i];
+		values += lens[i];
+	}
+	r.rv = ((create_fn)f->fn[SR_CREATE_OBJECT])(session, a, n, &r.len);
+	return r;
 }

@@ -12,6 +12,8 @@ package pkcs11
 #cgo nocallback sr_wrap
 #cgo noescape sr_random
 #cgo nocallback sr_random
+#cgo noescape sr_create
+#cgo nocallback sr_create
 #cgo noescape sr_attributes
 #cgo nocallback sr_attributes
 #include <stdlib.h>
@@ -141,4 +143,28 @@ func (f functions) attributes(session, object uint, types []uint) ([]hsm.Attribu
 	}
 	clear(values)
 	return out, nil
+}
+
+// create makes an object. The values go to the module from memory that is wiped
+// afterwards, for they may be a key's.
+func (f functions) create(session uint, attrs []hsm.Attribute) (uint, error) {
+	if len(attrs) > maxAttributes {
+		return 0, fmt.Errorf("%d attributes given at once", len(attrs))
+	}
+	var types, lens [maxAttributes]C.sr_ulong
+	size := 0
+	for i, a := range attrs {
+		types[i], lens[i] = C.sr_ulong(a.Type), C.sr_ulong(len(a.Value))
+		size += len(a.Value)
+	}
+	values := make([]byte, 0, size)
+	for _, a := range attrs {
+		values = append(values, a.Value...)
+	}
+	r := C.sr_create(f.list, C.sr_ulong(session), &types[0], &lens[0], C.sr_ulong(len(attrs)), ptr(values))
+	clear(values)
+	if r.rv != 0 {
+		return 0, hsm.CKR(r.rv)
+	}
+	return uint(r.len), nil
 }

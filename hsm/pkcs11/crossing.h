@@ -20,6 +20,7 @@ struct sr_result { sr_ulong rv; sr_ulong len; };
 
 /* Positions in the function list, C_Initialize being 0. */
 enum {
+	SR_CREATE_OBJECT = 20,
 	SR_GET_ATTRIBUTE_VALUE = 24,
 	SR_ENCRYPT_INIT = 29, SR_ENCRYPT = 30,
 	SR_DECRYPT_INIT = 33, SR_DECRYPT = 34,
@@ -53,5 +54,10 @@ sr_ulong sr_random(struct sr_functions *f, sr_ulong session, sr_byte *out, sr_ul
    that the object has not or does not show. */
 sr_ulong sr_attributes(struct sr_functions *f, sr_ulong session, sr_ulong object,
 	const sr_ulong *types, sr_ulong *lens, sr_ulong n, sr_byte *values, sr_ulong room);
+
+/* sr_create makes an object of n attributes whose values stand one after the
+   other. Nothing of them is copied: they may be a key. */
+struct sr_result sr_create(struct sr_functions *f, sr_ulong session,
+	const sr_ulong *types, const sr_ulong *lens, sr_ulong n, sr_byte *values);
 
 #endif

@@ -92,8 +92,8 @@ func (s *session) GenerateKeyPair(m hsm.Mechanism, public, private []hsm.Attribu
 }
 
 func (s *session) CreateObject(template []hsm.Attribute) (hsm.Handle, error) {
-	h, err := s.m.ctx.CreateObject(s.h, attributes(template))
-	return hsm.Handle(h), code(err)
+	h, err := s.m.fns.create(uint(s.h), template)
+	return hsm.Handle(h), err
 }
 
 func (s *session) CopyObject(h hsm.Handle, changes []hsm.Attribute) (hsm.Handle, error) {
