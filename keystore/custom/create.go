@@ -174,7 +174,7 @@ func (s *Service) seal(ctx context.Context, st *keystore.Store, secret []byte) e
 	}
 	sealed, err := s.cfg.Secrets.Seal(ctx, sealPurpose(st.ID), secret)
 	if err != nil {
-		return fmt.Errorf("seal the secret of custom key store %s: %w", st.ID, err)
+		return sealFailed(fmt.Errorf("seal the secret of custom key store %s: %w", st.ID, err))
 	}
 	if st.Type == keystore.StoreXKS {
 		st.Xks.SealedSecret = sealed

@@ -2,6 +2,7 @@ package custom
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/strongroom/strongroom/keystore"
 )
@@ -134,7 +135,7 @@ func (s *Service) reseal(ctx context.Context, draft *keystore.Store, in *UpdateI
 	}
 	secret, err := s.cfg.Secrets.Open(ctx, sealPurpose(draft.ID), draft.Xks.SealedSecret)
 	if err != nil {
-		return nil, err
+		return nil, sealFailed(fmt.Errorf("open the secret of custom key store %s: %w", draft.ID, err))
 	}
 	defer clear(secret)
 	return nil, s.cfg.Proxies.CheckProxy(ctx, draft, secret)

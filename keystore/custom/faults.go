@@ -72,3 +72,8 @@ func notWhile(parameter string, st *keystore.Store) *keystore.Fault {
 func noExternalStores() *keystore.Fault {
 	return keystore.Faultf(keystore.KindUnsupportedOperation, "Custom key stores of type %s are not enabled.", keystore.StoreXKS)
 }
+
+// sealFailed is what a caller is told when the vault fails: its own fault would speak of a KMS key that the caller never named.
+func sealFailed(cause error) *keystore.Fault {
+	return (&keystore.Fault{Kind: keystore.KindInternal}).Because(cause)
+}

@@ -217,6 +217,26 @@ func TestSecretsAreSealedAndUnreadable(t *testing.T) {
 	assert.Equal(t, "[secret]", in.KeyStorePassword.LogValue().String())
 }
 
+func TestVaultThatFailsIsAnInternalFault(t *testing.T) {
+	b := newBench(t)
+	id := b.create("one", clusterA)
+	b.vault.broken.Store(true)
+	in := hsmInput("two")
+	in.CloudHsmClusterID, in.TrustAnchorCertificate = clusterB, anchorB
+	_, err := b.service.CreateCustomKeyStore(t.Context(), caller, in)
+	var f *keystore.Fault
+	require.ErrorAs(t, err, &f)
+	assert.Equal(t, keystore.KindInternal, f.Kind)
+	before := b.row(id)
+	err = b.service.UpdateCustomKeyStore(t.Context(), caller, &custom.UpdateInput{CustomKeyStoreID: id, NewCustomKeyStoreName: "renamed", KeyStorePassword: "newPswd1"})
+	require.ErrorAs(t, err, &f)
+	assert.Equal(t, keystore.KindInternal, f.Kind)
+	assert.Equal(t, before, b.row(id))
+	b.connect(id)
+	b.settle()
+	assert.Equal(t, keystore.ConnInternalError, b.row(id).ConnError)
+}
+
 func TestDescribe(t *testing.T) {
 	b := newBench(t, func(b *bench) { b.config.Clusters = manyClusters(5) })
 	var want []keystore.StoreID
