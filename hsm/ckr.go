@@ -19,6 +19,7 @@ const (
 	ckrAttributeValueInvalid CKR = 0x13
 	ckrEncryptedDataInvalid  CKR = 0x40
 	ckrKeyHandleInvalid      CKR = 0x60
+	ckrMechanismInvalid      CKR = 0x70
 	ckrObjectHandleInvalid   CKR = 0x82
 	ckrOperationActive       CKR = 0x90
 	ckrPINIncorrect          CKR = 0xa0

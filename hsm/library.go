@@ -25,13 +25,16 @@ type Library struct {
 	// lastReinit and reinitPause say when the module may be initialised anew.
 	lastReinit  time.Time
 	reinitPause time.Duration
+	// capabilities has what each make of token was seen to do.
+	capabilities map[string]Capabilities
 
 	inside atomic.Int64 // calls under way that belong to no token
 }
 
 // NewLibrary makes the owner of a module that nobody has initialised yet.
 func NewLibrary(m Module) *Library {
-	return &Library{mod: m, manage: make(chan struct{}, 1), cores: make(map[string]*core)}
+	return &Library{mod: m, manage: make(chan struct{}, 1), cores: make(map[string]*core),
+		capabilities: make(map[string]Capabilities)}
 }
 
 // lock takes the management lock.

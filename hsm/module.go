@@ -25,6 +25,9 @@ type Module interface {
 	TokenInfo(slot uint) (TokenInfo, error)
 	// Mechanisms lists what the token claims to know. Claims are no proof.
 	Mechanisms(slot uint) ([]uint, error)
+	// MaxKeySize is the largest key that the token claims for a mechanism, in
+	// the mechanism's own unit.
+	MaxKeySize(slot, mechanism uint) (uint, error)
 	// OpenSession opens a session, for reading and writing or for reading.
 	OpenSession(slot uint, readWrite bool) (Session, error)
 	// CloseAllSessions ends every session of this process with a token,

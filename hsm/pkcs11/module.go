@@ -100,6 +100,11 @@ func (m *module) Mechanisms(slot uint) ([]uint, error) {
 	return out, nil
 }
 
+func (m *module) MaxKeySize(slot, mechanism uint) (uint, error) {
+	info, err := m.ctx.GetMechanismInfo(slot, []*p11.Mechanism{p11.NewMechanism(mechanism, nil)})
+	return info.MaxKeySize, code(err)
+}
+
 func (m *module) OpenSession(slot uint, readWrite bool) (hsm.Session, error) {
 	flags := uint(p11.CKF_SERIAL_SESSION)
 	if readWrite {
