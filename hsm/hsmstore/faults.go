@@ -1,6 +1,8 @@
 package hsmstore
 
 import (
+	"fmt"
+
 	"github.com/strongroom/strongroom/hsm"
 	"github.com/strongroom/strongroom/keystore"
 	"github.com/strongroom/strongroom/keystore/backend"
@@ -112,6 +114,9 @@ func fault(t keystore.StoreType, c backend.Call, err error) error {
 	row := classTable[hsm.ClassOf(err)]
 	if c == backend.CallManage {
 		err = &because{reason: row.reason, err: err}
+	}
+	if c == backend.CallCreate && row.verdict == slow {
+		err = fmt.Errorf("%w: %w", backend.ErrUnanswered, err)
 	}
 	f := faultTable[t][row.verdict][c]
 	if f.Kind == "" {

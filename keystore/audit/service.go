@@ -117,3 +117,13 @@ func MaterialEvent(name string, m *keystore.Material, account string, now time.T
 		Resources: []Resource{{ARN: m.KeyARN, Account: account, Type: "AWS::KMS::Key"}},
 	}
 }
+
+// BackingKey is what CreateKey's additionalEventData says of a key in a custom key store; the zero Object for other keys.
+func BackingKey(k *keystore.Key) Object {
+	if k.StoreID == "" || k.Current() == nil {
+		return Object{}
+	}
+	id := k.Current().ID.String()
+	text := Object{}.String("keyHandle", id).String("backingKeyId", id)
+	return Object{}.String("backingKey", string(text.JSON()))
+}

@@ -8,6 +8,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 
 	"github.com/strongroom/strongroom/keystore"
 )
@@ -27,6 +28,10 @@ type Handle struct {
 	// that the token gives another value for.
 	CheckValue string
 }
+
+// ErrUnanswered is in the chain of an error of CreateKey whose call the token did not answer in time: the call may have its
+// effect later, so that not finding the object proves nothing for a while.
+var ErrUnanswered = errors.New("the token did not answer and may do it yet")
 
 // Created is what a person needs besides the handle to recognise the objects on the token.
 type Created struct {

@@ -96,7 +96,7 @@ func (s *Service) draft(c *keystore.Caller, in *CreateKeyInput, d *design, store
 	k := &keystore.Key{
 		ID: id, Account: c.Account, Region: c.Region, Origin: d.origin, Spec: d.info.Spec, Usage: d.usage,
 		Description: in.Description, Created: now, State: keystore.Enabled, XksKeyID: in.XksKeyID, Tags: d.tags,
-		Materials: []keystore.KeyMaterial{{ID: material, State: keystore.MaterialCurrent, Created: now}},
+		Materials: []keystore.KeyMaterial{{ID: material, KMSID: material.KMSID(), State: keystore.MaterialCurrent, Created: now}},
 	}
 	if store != nil {
 		k.StoreID, k.ClusterID = store.ID, store.ClusterID

@@ -1,6 +1,7 @@
 package lifecycle_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/strongroom/strongroom/keystore"
+	"github.com/strongroom/strongroom/keystore/backend"
 	"github.com/strongroom/strongroom/keystore/backend/backendtest"
 	"github.com/strongroom/strongroom/keystore/lifecycle"
 )
@@ -274,4 +276,72 @@ func TestExternalKeysAreNeverDestroyed(t *testing.T) {
 	list, err := lifecycle.NewOrphans(w.Service).List(t.Context(), lifecycle.OrphanFilter{})
 	require.NoError(t, err)
 	assert.Empty(t, list)
+}
+
+// Stopping the appliance is no reason to orphan anything: the next start goes on.
+func TestSweepThatIsInterrupted(t *testing.T) {
+	ctx, cancel := contextOf(t)
+	w := newWorld(t, func(c *lifecycle.Config) {
+		c.Hook = func(step string) {
+			if step == lifecycle.StepDeleteCondemned {
+				cancel()
+			}
+		}
+	})
+	k := w.create(lifecycle.CreateKeyInput{})
+	w.doom(k)
+	_, err := lifecycle.NewSweeper(w.Service).SweepOnce(ctx, w.clock.Now())
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, keystore.MaterialCondemned, w.row(k.ARN()).State)
+	assert.Equal(t, lifecycle.ReconcileReport{Destroyed: 1}, w.reconcile())
+	assert.Len(t, w.log.named("DeleteKey"), 1)
+	assert.Empty(t, w.token.List())
+}
+
+// A token that did not answer may make the key yet: that it is not there proves nothing for a while.
+func TestCreateThatIsNotAnswered(t *testing.T) {
+	w := newWorld(t)
+	w.token.Fail(backendtest.Create, 1, backend.Unreachable("", backend.CallCreate).Because(backend.ErrUnanswered))
+	_, err := w.CreateKey(t.Context(), w.root, &lifecycle.CreateKeyInput{})
+	require.ErrorIs(t, err, backend.ErrUnanswered)
+	m := w.rows("")[0]
+	assert.Equal(t, keystore.MaterialPlanned, m.State)
+	assert.Equal(t, lifecycle.ReconcileReport{Pending: 1}, w.reconcile())
+	w.token.Put(backend.Object{ID: m.ID[:], Label: m.Label, Class: "CKO_SECRET_KEY", KeyType: "CKK_AES"}) // there it comes
+	assert.Equal(t, lifecycle.ReconcileReport{Destroyed: 1}, w.reconcile())
+	assert.Empty(t, w.token.List())
+
+	w.token.Fail(backendtest.Create, 1, backend.Unreachable("", backend.CallCreate).Because(backend.ErrUnanswered))
+	_, err = w.CreateKey(t.Context(), w.root, &lifecycle.CreateKeyInput{})
+	require.Error(t, err)
+	assert.Equal(t, lifecycle.ReconcileReport{Pending: 1}, w.reconcile())
+	w.clock.advance(time.Hour)
+	assert.Equal(t, lifecycle.ReconcileReport{Destroyed: 1}, w.reconcile(), "it never came")
+}
+
+// The rows of a store that was deleted are settled through whichever store is on its token, or become orphans.
+func TestRowsOfADeletedStore(t *testing.T) {
+	var f fuse
+	w := newWorld(t, func(c *lifecycle.Config) { c.Hook = f.hook })
+	id, token := w.store("one")
+	f.arm(lifecycle.StepCreateGenerated, 0)
+	f.run(func() { w.inStore(id) })
+	f.disarm()
+	w.restart()
+	w.stores.turn(id, keystore.Disconnected)
+	assert.Equal(t, lifecycle.ReconcileReport{Pending: 1}, w.reconcile())
+	require.NoError(t, w.db.Update(t.Context(), func(tx keystore.Tx) error { return tx.DeleteStore(region, id) }))
+	assert.Equal(t, lifecycle.ReconcileReport{Orphaned: 1}, w.reconcile())
+	o, err := lifecycle.NewOrphans(w.Service).List(t.Context(), lifecycle.OrphanFilter{})
+	require.NoError(t, err)
+	require.Len(t, o, 1)
+	assert.Equal(t, "the custom key store does not exist any more: "+string(id), o[0].Reason)
+	_, err = lifecycle.NewOrphans(w.Service).Destroy(t.Context(), o[0].ID)
+	require.Error(t, err)
+
+	again, _ := w.store("two")
+	w.stores.set(again, token, keystore.Connected)
+	_, err = lifecycle.NewOrphans(w.Service).Destroy(t.Context(), o[0].ID)
+	require.NoError(t, err)
+	assert.Empty(t, token.List())
 }

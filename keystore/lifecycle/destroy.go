@@ -24,9 +24,9 @@ func (s *Service) destroy(ctx context.Context, m *keystore.Material) fate {
 	if m.Kind == keystore.MaterialNotOurs {
 		return fate{state: keystore.MaterialResolved, note: "external keys are never destroyed"}
 	}
-	b, conn := s.cfg.Resolver.Resolve(m.Region, m.StoreID)
-	if b == nil {
-		return fate{state: keystore.MaterialOrphaned, reason: absent(m.StoreID, conn), attempted: true}
+	b, err := s.tokenOf(ctx, m)
+	if err != nil {
+		return fate{state: keystore.MaterialOrphaned, reason: reasonOf(err), attempted: true}
 	}
 	there, err := look(ctx, b, m)
 	if err != nil {
@@ -39,6 +39,38 @@ func (s *Service) destroy(ctx context.Context, m *keystore.Material) fate {
 		return fate{state: keystore.MaterialOrphaned, reason: reasonOf(err), attempted: true}
 	}
 	return fate{state: keystore.MaterialDestroyed, attempted: true}
+}
+
+// errNoStore: the custom key store of a row was deleted, and no other store is on its token.
+var errNoStore = errors.New("the custom key store does not exist any more")
+
+// tokenOf gives the backend on the token of a row: that of its store or, where that custom key store was deleted, of
+// whichever store is on the same token now.
+func (s *Service) tokenOf(ctx context.Context, m *keystore.Material) (backend.Backend, error) {
+	b, conn := s.cfg.Resolver.Resolve(m.Region, m.StoreID)
+	if b != nil {
+		return b, nil
+	}
+	if m.StoreID == "" {
+		return nil, errors.New("the token of the default key store can't be reached")
+	}
+	_, err := s.cfg.DB.LookupStore(ctx, m.Region, m.StoreID)
+	switch {
+	case err == nil:
+		return nil, fmt.Errorf("custom key store %s is %s", m.StoreID, conn)
+	case !errors.Is(err, keystore.ErrNoRow):
+		return nil, err
+	}
+	places, err := s.stores(ctx, ScanFilter{})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range places {
+		if b, _ := s.cfg.Resolver.Resolve(p.region, p.store); b != nil && m.Token.Serial != "" && b.Identity() == m.Token {
+			return b, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %s", errNoStore, m.StoreID)
 }
 
 // errOtherObject: an object has the CKA_ID that was looked for, and is not the one that the ledger means.
@@ -83,14 +115,6 @@ func differs(o *backend.Object, m *keystore.Material) string {
 		return fmt.Sprintf("its key check value is %s", o.CheckValue)
 	}
 	return ""
-}
-
-// absent is the reason of an orphan whose store has no connection.
-func absent(id keystore.StoreID, conn keystore.ConnState) string {
-	if id == "" {
-		return "the token of the default key store can't be reached"
-	}
-	return fmt.Sprintf("custom key store %s is %s", id, conn)
 }
 
 // reasonOf gives what the token said, for people; it keeps the CKR name.

@@ -55,6 +55,36 @@ func (r *registry) enterLocked(arn string) (leave func()) {
 	}
 }
 
+// doubts remembers creates that a token did not answer.
+type doubts struct {
+	mu    sync.Mutex
+	until map[keystore.MaterialID]time.Time
+}
+
+func (d *doubts) add(id keystore.MaterialID, until time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.until == nil {
+		d.until = map[keystore.MaterialID]time.Time{}
+	}
+	d.until[id] = until
+}
+
+// about tells whether the object may appear yet.
+func (d *doubts) about(id keystore.MaterialID, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	until, ok := d.until[id]
+	if ok && !now.Before(until) {
+		delete(d.until, id)
+	}
+	return ok && now.Before(until)
+}
+
+// doubtful is how long a call that was not answered may have its effect yet. A crash ends it: the module goes with the
+// process.
+const doubtful = 10 * time.Minute
+
 // cleanUp bounds what is done about a failed create after its caller may have gone.
 const cleanUp = 30 * time.Second
 
@@ -73,6 +103,9 @@ func handleOf(m *keystore.Material, k *keystore.Key) backend.Handle {
 func (s *Service) abandon(ctx context.Context, m *keystore.Material, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
 	defer cancel()
+	if errors.Is(cause, backend.ErrUnanswered) {
+		s.doubts.add(m.ID, s.now().Add(doubtful))
+	}
 	if _, _, err := s.settlePlanned(ctx, m); err != nil {
 		s.cfg.Logger.ErrorContext(ctx, "material of a key that could not be made is not settled yet",
 			"key", m.KeyARN, "cka_id", m.ID.String(), "error", err, "cause", cause)
@@ -84,13 +117,8 @@ func (s *Service) abandon(ctx context.Context, m *keystore.Material, cause error
 // token can't be looked at now, and err says why.
 func (s *Service) settlePlanned(ctx context.Context, m *keystore.Material) (settled []*keystore.Material, pending bool, err error) {
 	if m.Kind == keystore.MaterialOnToken {
-		b, conn := s.cfg.Resolver.Resolve(m.Region, m.StoreID)
-		if b == nil {
-			return nil, true, fmt.Errorf("look for the object: %s", absent(m.StoreID, conn))
-		}
-		// Another object under this id is no doubt about the token: the row becomes an orphan that says so.
-		if _, err := look(ctx, b, m); err != nil && !errors.Is(err, errOtherObject) {
-			return nil, true, fmt.Errorf("look for the object: %w", err)
+		if pending, err := s.pending(ctx, m); pending {
+			return nil, true, err
 		}
 	}
 	row, err := s.condemn(ctx, m.ID)
@@ -100,6 +128,27 @@ func (s *Service) settlePlanned(ctx context.Context, m *keystore.Material) (sett
 	s.step(StepAbandonCondemned)
 	settled, err = s.finish(ctx, nil, []*keystore.Material{row})
 	return settled, false, err
+}
+
+// pending tells whether it can't be said now what is on the token for a planned row, and why.
+func (s *Service) pending(ctx context.Context, m *keystore.Material) (bool, error) {
+	b, err := s.tokenOf(ctx, m)
+	if errors.Is(err, errNoStore) {
+		return false, nil // nobody will ever be able to look there: it becomes an orphan
+	}
+	there := false
+	if err == nil {
+		there, err = look(ctx, b, m)
+	}
+	switch {
+	case errors.Is(err, errOtherObject):
+		return false, nil // no doubt about the token: the orphan will say so
+	case err != nil:
+		return true, fmt.Errorf("look for the object: %w", err)
+	case !there && s.doubts.about(m.ID, s.now()):
+		return true, fmt.Errorf("look for the object: %w", backend.ErrUnanswered)
+	}
+	return false, nil
 }
 
 // condemn moves a planned row on; nil where the row went another way meanwhile.

@@ -160,6 +160,9 @@ func (o *Orphans) Destroy(ctx context.Context, id string) (*Orphan, error) {
 	defer leave()
 	f := o.s.destroy(ctx, m)
 	o.s.step(StepDestroyed)
+	if err := interrupted(ctx, []fate{f}); err != nil {
+		return orphanOf(m), err
+	}
 	return o.settle(ctx, m, f, audit.EventOrphanDestroyed)
 }
 
@@ -194,7 +197,7 @@ func (o *Orphans) settle(ctx context.Context, m *keystore.Material, f fate, even
 		}
 	}
 	s.step(StepDestroyAudited)
-	if err := s.record(ctx, []*keystore.Material{m}, []fate{f}, false); err != nil {
+	if err := s.record(context.WithoutCancel(ctx), []*keystore.Material{m}, []fate{f}, owedIf(auditErr, event)); err != nil {
 		return orphanOf(m), errors.Join(err, auditErr)
 	}
 	s.step(StepDestroySettled)

@@ -121,6 +121,23 @@ func TestDestroyOrphanMakesSure(t *testing.T) {
 	}
 }
 
+func TestDestroyOrphanWhileTheAuditLogIsDown(t *testing.T) {
+	w := newWorld(t)
+	id, token := w.store("one")
+	_, o := w.orphaned(id)
+	full := errors.New("disk full")
+	w.log.refuse(full)
+	gone, err := lifecycle.NewOrphans(w.Service).Destroy(t.Context(), o.ID)
+	require.ErrorIs(t, err, full)
+	assert.Equal(t, keystore.MaterialDestroyed, gone.State)
+	assert.Empty(t, token.List())
+	w.log.refuse(nil)
+	w.sweep()
+	assert.Len(t, w.log.named("OrphanedKeyMaterialDestroyed"), 1)
+	w.sweep()
+	assert.Len(t, w.log.named("OrphanedKeyMaterialDestroyed"), 1)
+}
+
 func TestResolveOrphan(t *testing.T) {
 	w := newWorld(t)
 	id, _ := w.store("one")
@@ -226,7 +243,7 @@ func TestScanFindsEveryDifference(t *testing.T) {
 	assert.Equal(t, []string{"CKO_PRIVATE_KEY", "CKO_PUBLIC_KEY"}, r.Unknown[1].ObjectClasses)
 	assert.Equal(t, "one", r.Unknown[1].Serial)
 	require.Len(t, r.Scanned, 2)
-	assert.Equal(t, []lifecycle.SkippedToken{{Region: region, StoreID: away, Reason: "custom key store " + string(away) + " is FAILED"}}, r.Skipped)
+	assert.Equal(t, []lifecycle.SkippedToken{{Region: region, StoreID: away, Reason: "the key store is FAILED and its token out of reach"}}, r.Skipped)
 
 	token.Remove(lost.Current().ID)
 	r, err = lifecycle.NewOrphans(w.Service).Scan(t.Context(), lifecycle.ScanFilter{Region: region, StoreID: one})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/strongroom/strongroom/keystore"
 	"github.com/strongroom/strongroom/keystore/audit"
@@ -18,6 +20,9 @@ func (s *Service) finish(ctx context.Context, t *keystore.Tombstone, rows []*key
 		fates[i] = s.destroy(ctx, m)
 	}
 	s.step(StepDestroyed)
+	if err := interrupted(ctx, fates); err != nil {
+		return nil, err
+	}
 	after := make([]*keystore.Material, len(rows))
 	for i, m := range rows {
 		after[i] = m.Clone()
@@ -28,7 +33,7 @@ func (s *Service) finish(ctx context.Context, t *keystore.Tombstone, rows []*key
 	// What happened is recorded even while the log can't be written: then the log gets it later.
 	auditErr := s.tell(ctx, t, after)
 	s.step(StepDestroyAudited)
-	err := s.record(ctx, rows, fates, auditErr != nil)
+	err := s.record(context.WithoutCancel(ctx), rows, fates, owedIf(auditErr, audit.EventDeleteKey))
 	s.step(StepDestroySettled)
 	if err != nil {
 		return nil, errors.Join(err, auditErr)
@@ -37,6 +42,15 @@ func (s *Service) finish(ctx context.Context, t *keystore.Tombstone, rows []*key
 		s.observe(m)
 	}
 	return after, auditErr
+}
+
+// interrupted tells whether a token's refusal is only that somebody stops the appliance: then the rows stay condemned, and
+// the next start goes on.
+func interrupted(ctx context.Context, fates []fate) error {
+	if ctx.Err() == nil || !slices.ContainsFunc(fates, func(f fate) bool { return f.state == keystore.MaterialOrphaned }) {
+		return nil
+	}
+	return fmt.Errorf("destruction of key material is interrupted: %w", context.Cause(ctx))
 }
 
 func (s *Service) observe(m *keystore.Material) {
@@ -49,9 +63,9 @@ func (s *Service) observe(m *keystore.Material) {
 	}
 }
 
-// record writes fates into the ledger, in one transaction. Rows that went another way meanwhile are left alone. owed says
-// that the audit log has yet to be told.
-func (s *Service) record(ctx context.Context, rows []*keystore.Material, fates []fate, owed bool) error {
+// record writes fates into the ledger, in one transaction. Rows that went another way meanwhile are left alone. owed is the
+// event that the audit log has yet to be told of, "" for none.
+func (s *Service) record(ctx context.Context, rows []*keystore.Material, fates []fate, owed string) error {
 	return s.update(ctx, func(tx keystore.Tx) error {
 		for i, m := range rows {
 			row, err := tx.Material(m.ID)
@@ -68,10 +82,14 @@ func (s *Service) record(ctx context.Context, rows []*keystore.Material, fates [
 				return err
 			}
 		}
-		if owed {
-			return tx.PutSetting(owedPrefix+rows[0].KeyARN, []byte(rows[0].KeyARN))
+		switch owed {
+		case "":
+			return nil
+		case audit.EventDeleteKey:
+			return tx.PutSetting(owedPrefix+owed+"/"+rows[0].KeyARN, []byte(rows[0].KeyARN))
+		default:
+			return tx.PutSetting(owedPrefix+owed+"/"+rows[0].ID.String(), []byte(rows[0].ID.String()))
 		}
-		return nil
 	})
 }
 
@@ -95,10 +113,19 @@ func (s *Service) tell(ctx context.Context, t *keystore.Tombstone, rows []*keyst
 	return nil
 }
 
-// owedPrefix begins the names of settings that remember deletions which the audit log was not told of.
+// owedPrefix begins the names of settings that remember what the audit log was not told of: an event's name, and the key's
+// ARN (DeleteKey, orphans with it) or the material's id.
 const owedPrefix = "lifecycle.audit-owed/"
 
-// payDebts tells the audit log of deletions that it could not be told of when they happened.
+// owedIf names the event that is owed to the audit log because of an error.
+func owedIf(err error, event string) string {
+	if err == nil {
+		return ""
+	}
+	return event
+}
+
+// payDebts tells the audit log what it could not be told when it happened.
 func (s *Service) payDebts(ctx context.Context) error {
 	var names []string
 	err := s.cfg.DB.View(ctx, func(tx keystore.Tx) (err error) {
@@ -109,19 +136,32 @@ func (s *Service) payDebts(ctx context.Context) error {
 		return err
 	}
 	for _, name := range names {
-		if err := s.payDebt(ctx, name, name[len(owedPrefix):]); err != nil {
-			return err
+		event, about, _ := strings.Cut(strings.TrimPrefix(name, owedPrefix), "/")
+		if event == audit.EventDeleteKey {
+			err = s.payDeletion(ctx, about)
+		} else {
+			err = s.payMaterial(ctx, event, about)
+		}
+		if err == nil {
+			err = s.update(ctx, func(tx keystore.Tx) error { return tx.DeleteSetting(name) })
+		}
+		if err != nil {
+			return fmt.Errorf("tell the audit log what it is owed: %w", err)
 		}
 	}
 	return nil
 }
 
-func (s *Service) payDebt(ctx context.Context, name, arn string) error {
-	var tombs []*keystore.Tombstone
+func (s *Service) payDeletion(ctx context.Context, arn string) error {
+	var t *keystore.Tombstone
 	var rows []*keystore.Material
-	err := s.cfg.DB.View(ctx, func(tx keystore.Tx) (err error) {
-		if tombs, err = tx.Tombstones(arn, 1); err != nil {
+	err := s.cfg.DB.View(ctx, func(tx keystore.Tx) error {
+		tombs, err := tx.Tombstones(arn, 1)
+		if err != nil {
 			return err
+		}
+		if len(tombs) > 0 {
+			t = tombs[0]
 		}
 		rows, err = tx.MaterialsOfKey(arn)
 		return err
@@ -129,12 +169,21 @@ func (s *Service) payDebt(ctx context.Context, name, arn string) error {
 	if err != nil {
 		return err
 	}
-	var t *keystore.Tombstone
-	if len(tombs) > 0 {
-		t = tombs[0]
-	}
-	if err := s.tell(ctx, t, rows); err != nil {
+	return s.tell(ctx, t, rows)
+}
+
+func (s *Service) payMaterial(ctx context.Context, event, id string) error {
+	mid, err := keystore.ParseMaterialID(id)
+	if err != nil {
 		return err
 	}
-	return s.update(ctx, func(tx keystore.Tx) error { return tx.DeleteSetting(name) })
+	var m *keystore.Material
+	err = s.cfg.DB.View(ctx, func(tx keystore.Tx) (err error) {
+		m, err = tx.Material(mid)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.cfg.Audit.Append(ctx, audit.MaterialEvent(event, m, s.cfg.Account, s.now()), true)
 }

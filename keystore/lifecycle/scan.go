@@ -80,7 +80,7 @@ func (o *Orphans) Scan(ctx context.Context, f ScanFilter) (*ScanReport, error) {
 	r := &ScanReport{Unknown: []UnknownObject{}, Missing: []*Orphan{}, Orphaned: []*Orphan{}, Gone: []*Orphan{},
 		Scanned: []ScannedToken{}, Skipped: []SkippedToken{}}
 	start := o.s.now()
-	ids, err := o.stores(ctx, f)
+	ids, err := o.s.stores(ctx, f)
 	if err != nil {
 		return nil, fmt.Errorf("scan: %w", err)
 	}
@@ -105,25 +105,25 @@ func (o *Orphans) Scan(ctx context.Context, f ScanFilter) (*ScanReport, error) {
 }
 
 // stores lists where to look: the default store of every Region, and every custom key store.
-func (o *Orphans) stores(ctx context.Context, f ScanFilter) ([]*place, error) {
+func (s *Service) stores(ctx context.Context, f ScanFilter) ([]*place, error) {
 	var places []*place
-	for _, region := range o.s.cfg.Regions {
+	for _, region := range s.cfg.Regions {
 		if (f.Region == "" || f.Region == region) && f.StoreID == "" {
 			places = append(places, &place{region: region})
 		}
 	}
-	err := o.s.cfg.DB.View(ctx, func(tx keystore.Tx) error {
+	err := s.cfg.DB.View(ctx, func(tx keystore.Tx) error {
 		const batch = 100
-		for _, region := range o.s.cfg.Regions {
+		for _, region := range s.cfg.Regions {
 			for after := keystore.StoreID(""); f.Region == "" || f.Region == region; {
 				stores, err := tx.Stores(region, after, batch)
 				if err != nil {
 					return err
 				}
-				for _, s := range stores {
-					after = s.ID
-					if (f.StoreID == "" || f.StoreID == s.ID) && s.Type == keystore.StoreCloudHSM {
-						places = append(places, &place{region: region, store: s.ID})
+				for _, store := range stores {
+					after = store.ID
+					if (f.StoreID == "" || f.StoreID == store.ID) && store.Type == keystore.StoreCloudHSM {
+						places = append(places, &place{region: region, store: store.ID})
 					}
 				}
 				if len(stores) < batch {
@@ -140,7 +140,7 @@ func (o *Orphans) stores(ctx context.Context, f ScanFilter) ([]*place, error) {
 func (o *Orphans) lookAt(ctx context.Context, p *place, r *ScanReport) error {
 	b, conn := o.s.cfg.Resolver.Resolve(p.region, p.store)
 	if b == nil {
-		return errors.New(absent(p.store, conn))
+		return fmt.Errorf("the key store is %s and its token out of reach", conn)
 	}
 	scanner, ok := b.(backend.Scanner)
 	if !ok {

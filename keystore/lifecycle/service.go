@@ -48,8 +48,9 @@ type Config struct {
 // Service does the operations on keys. It is safe for concurrent use. Sweeper, Reconciler and Orphans are made from it
 // and share its knowledge of what is being done at the moment.
 type Service struct {
-	cfg  Config
-	busy registry
+	cfg    Config
+	busy   registry
+	doubts doubts
 }
 
 // New makes the service.

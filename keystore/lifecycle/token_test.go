@@ -181,3 +181,15 @@ func TestHungTokenDelaysNoKey(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, keystore.MaterialDestroyed, o.State)
 }
+
+func TestHungCreateIsWatched(t *testing.T) {
+	w := newOnToken(t)
+	w.faults.Set("hang C_GenerateKey")
+	_, err := w.CreateKey(t.Context(), w.root, &lifecycle.CreateKeyInput{Origin: "AWS_CLOUDHSM", CustomKeyStoreID: string(w.store)})
+	require.ErrorIs(t, err, backend.ErrUnanswered)
+	assert.Equal(t, keystore.MaterialPlanned, w.rows("")[0].State)
+	w.mend()
+	require.Eventually(t, func() bool { return len(w.List()) == 1 }, 30*time.Second, 10*time.Millisecond)
+	assert.Equal(t, lifecycle.ReconcileReport{Destroyed: 1}, w.reconcile())
+	assert.Empty(t, w.List())
+}
