@@ -10,3 +10,6 @@ func FaultOf(t keystore.StoreType, c backend.Call, err error) error { return fau
 
 // ConnectErrorOf is the opener's classification.
 func ConnectErrorOf(err error) error { return connectError(err) }
+
+// PeerPoint is the parser of the other side's public key.
+var PeerPoint = peerPoint
