@@ -22,6 +22,7 @@ func Suite(t *testing.T, open func(testing.TB) *hsm.Token) {
 		"random":                    suiteRandom,
 		"health":                    suiteHealth,
 		"many callers":              suiteParallel,
+		"every kind of key":         suiteKinds,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
