@@ -15,6 +15,7 @@ import (
 
 	"github.com/strongroom/strongroom/hsm"
 	"github.com/strongroom/strongroom/hsm/hsmtest"
+	"github.com/strongroom/strongroom/hsm/pkcs11"
 )
 
 // roundTrip seals and opens, and says what went wrong.
@@ -363,4 +364,81 @@ func TestHotPath(t *testing.T) {
 	require.Equal(t, map[string]int{
 		"C_EncryptInit": 10, "C_Encrypt": 10, "C_DecryptInit": 10, "C_Decrypt": 10,
 	}, f.Calls())
+}
+
+// TestHangThenLoss: a token that hangs and loses its login comes back when the
+// call that hangs returns, and no sooner: nothing is torn down under it.
+func TestHangThenLoss(t *testing.T) {
+	ctx := context.Background()
+	f := hsmtest.Fault(t, "a")
+	cfg := f.Config("a")
+	cfg.CallTimeout = 100 * time.Millisecond
+	token := f.OpenConfig(cfg)
+	key := hsmtest.AES(t, token, "key")
+	require.NoError(t, roundTrip(token, key))
+	f.Set("hang C_Encrypt times 1")
+	_, err := token.Seal(ctx, key, nil, []byte("x"), nil)
+	require.ErrorIs(t, err, hsm.Timeout)
+	f.Set("hang C_Encrypt times 1", "lose-sessions")
+	f.ResetCalls()
+	for range 5 {
+		require.Error(t, roundTrip(token, key))
+	}
+	require.Zero(t, f.Calls()["C_Finalize"])
+	f.Set()
+	eventually(t, func() error { return roundTrip(token, key) })
+	require.Zero(t, token.Stats().Stuck)
+}
+
+// TestOpenGivenUp: a caller who does not wait for a login leaves nothing behind.
+func TestOpenGivenUp(t *testing.T) {
+	f := hsmtest.Fault(t, "a")
+	f.Set("slow C_Login 200")
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	_, err := pkcs11.Open(ctx, f.Config("a"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	f.Set()
+	eventually(t, func() error { return pkcs11.CloseModule(context.Background(), f.Module) })
+	token := f.Open("a")
+	require.NoError(t, roundTrip(token, hsmtest.AES(t, token, "key")))
+}
+
+// TestDestroyUnderUse: keys that are destroyed while others use them fail with
+// KeyMissing from then on and harm nobody.
+func TestDestroyUnderUse(t *testing.T) {
+	ctx := context.Background()
+	token := hsmtest.SoftHSM(t, "a").Open("a")
+	kept := hsmtest.AES(t, token, "kept")
+	for range 5 {
+		key := hsmtest.AES(t, token, "doomed")
+		require.NoError(t, roundTrip(token, key))
+		var wg sync.WaitGroup
+		gone := make(chan struct{})
+		for range 4 {
+			wg.Go(func() {
+				for {
+					err := roundTrip(token, key)
+					if err != nil {
+						assert.ErrorIs(t, err, hsm.KeyMissing)
+						return
+					}
+					assert.NoError(t, roundTrip(token, kept))
+					select {
+					case <-gone:
+						assert.ErrorIs(t, roundTrip(token, key), hsm.KeyMissing)
+						return
+					default:
+					}
+				}
+			})
+		}
+		n, err := token.Destroy(ctx, key)
+		close(gone)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		wg.Wait()
+	}
+	require.NoError(t, roundTrip(token, kept))
+	require.EqualValues(t, 1, token.Stats().Epoch, "no login was lost over it")
 }

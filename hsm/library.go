@@ -55,6 +55,36 @@ func (l *Library) unlock() { <-l.manage }
 // PIN reaches the token once and is not tried again.
 func (l *Library) Open(ctx context.Context, cfg Config) (*Token, error) {
 	cfg = cfg.withDefaults()
+	type result struct {
+		token *Token
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		// A login is not left half-way because a caller goes: it comes to
+		// its end, and is undone if nobody wants it any more.
+		inner, cancel := context.WithTimeout(context.WithoutCancel(ctx), openTimeouts*cfg.CallTimeout)
+		defer cancel()
+		t, err := l.open(inner, cfg)
+		done <- result{t, err}
+	}()
+	select {
+	case r := <-done:
+		return r.token, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-done; r.token != nil {
+				_ = r.token.Close() // nobody is left to be told
+			}
+		}()
+		return nil, &Error{Op: "open token", Class: Timeout, Err: context.Cause(ctx)}
+	}
+}
+
+// openTimeouts is how many call deadlines an opening may take in all.
+const openTimeouts = 4
+
+func (l *Library) open(ctx context.Context, cfg Config) (*Token, error) {
 	if err := l.lock(ctx); err != nil {
 		return nil, err
 	}

@@ -40,6 +40,9 @@ type Profile struct {
 	// KeepAfterBadTag: a session is as good as new after a decryption that
 	// failed for a bad tag. Otherwise it is closed.
 	KeepAfterBadTag bool
+	// TearsObjects: a process that is killed while it makes a token object can
+	// leave one without CKA_ID, label and value on the token.
+	TearsObjects bool
 	// ReinitOnly: a lost token is found again only after C_Finalize and
 	// C_Initialize; otherwise new sessions and a login are tried first.
 	ReinitOnly bool
@@ -69,7 +72,7 @@ var profiles = []Profile{
 	{
 		Name: "softhsm2", Manufacturer: "SoftHSM project", Library: "softhsm",
 		SessionCopies: 4096, LightAtOnce: 2, HeavyAtOnce: 0, MaxSessions: 16,
-		SerialManagement: true, KeepAfterBadTag: true, ReinitOnly: false,
+		SerialManagement: true, KeepAfterBadTag: true, TearsObjects: true, ReinitOnly: false,
 		WrapFormat: WrapRFC5649,
 		Note:       "SoftHSM2 2.6.1 of Debian 12, tried",
 	},

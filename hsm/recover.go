@@ -24,6 +24,9 @@ func (c *core) login(ctx context.Context) error {
 	}
 	keeper := &lease{raw: raw}
 	err = c.authenticate(ctx, keeper)
+	if err == nil && c.first() {
+		err = c.clearTorn(ctx, keeper)
+	}
 	if err == nil {
 		err = c.showWell(ctx, keeper)
 	}
@@ -48,6 +51,13 @@ func (c *core) login(ctx context.Context) error {
 	c.pool.reset(gen, c.ceilingNow())
 	c.live.Store(gen)
 	return nil
+}
+
+// first reports whether the token has not been logged in to since it was opened.
+func (c *core) first() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.generation == 0
 }
 
 // inspectAs makes a call while the token is not live: through its closed gate,

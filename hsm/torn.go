@@ -1,0 +1,71 @@
+package hsm
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// tornWait is how long an object without a name must stay as it is before it is taken for torn: another program that makes
+// a key on the same token just now names it within a millisecond.
+const tornWait = 200 * time.Millisecond
+
+// clearTorn removes what a process left behind that was killed while a key was being made, on modules that write a token
+// object piece by piece (Profile.TearsObjects): an object without CKA_ID and label, of which the module itself says that it
+// is no token object. It has no key in it yet. It must run before this process has session objects of its own.
+func (c *core) clearTorn(ctx context.Context, keeper *lease) error {
+	if !c.profile.TearsObjects || c.info.Load().ReadOnly {
+		return nil
+	}
+	torn, err := c.findTorn(ctx, keeper)
+	if err != nil || len(torn) == 0 {
+		return err
+	}
+	select {
+	case <-time.After(tornWait):
+	case <-ctx.Done():
+		return &Error{Op: "C_FindObjects", Class: Timeout, Err: context.Cause(ctx)}
+	}
+	still, err := c.findTorn(ctx, keeper)
+	if err != nil {
+		return err
+	}
+	for h := range still {
+		if !torn[h] {
+			continue
+		}
+		_, err := c.inspect(ctx, keeper, "C_DestroyObject", func(raw Session) (any, error) { return nil, raw.DestroyObject(h) })
+		if err != nil && CodeOf(err) != uint(ckrObjectHandleInvalid) {
+			return err
+		}
+		c.log(ctx, slog.LevelInfo, "removed an object without a name, which a process left behind that was killed while it made a key")
+	}
+	return nil
+}
+
+// findTorn lists the objects without a name.
+func (c *core) findTorn(ctx context.Context, keeper *lease) (map[Handle]bool, error) {
+	handles, err := inspectAs(ctx, c, keeper, "C_FindObjects", func(raw Session) ([]Handle, error) {
+		return raw.Find([]Attribute{boolAttr(ckaToken, false)}, findAtOnce)
+	})
+	if err != nil {
+		return nil, err
+	}
+	torn := map[Handle]bool{}
+	for _, h := range handles {
+		attrs, err := inspectAs(ctx, c, keeper, "C_GetAttributeValue", func(raw Session) ([]Attribute, error) {
+			return raw.Attributes(h, ckaID, ckaLabel)
+		})
+		if err != nil {
+			return nil, err
+		}
+		named := false
+		for _, a := range attrs {
+			named = named || len(a.Value) > 0
+		}
+		if !named {
+			torn[h] = true
+		}
+	}
+	return torn, nil
+}
