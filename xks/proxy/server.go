@@ -82,19 +82,19 @@ const (
 	maxHeader     = 32 << 10
 )
 
-// NewServer makes an HTTP server for a proxy listener, with timeouts and limits. Serve it with ServeTLS(l, "", ""),
+// NewServer makes an HTTP server for a proxy listener, with timeouts and limits. What it has to say of
+// connections goes to log at level debug; nil is silence. Serve it with ServeTLS(l, "", ""),
 // end it with Drain, a wait, and Shutdown.
 func NewServer(p *Proxy, o TLSOptions, log *slog.Logger) (*http.Server, error) {
 	config, err := TLSConfig(o)
 	if err != nil {
 		return nil, err
 	}
-	server := &http.Server{
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &http.Server{
 		Handler: p, TLSConfig: config, ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-	}
-	if log != nil {
-		server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
-	}
-	return server, nil
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}, nil
 }
