@@ -30,7 +30,9 @@ var allowed = map[string][]string{
 	"keystore/envelope":  {"keystore"},
 	"keystore/audit":     {"keystore"},
 	"keystore/backend":   {"keystore"},
-	"keystore/crypt":     {"keystore", "keystore/access", "keystore/envelope", "keystore/audit", "keystore/backend"},
+	"keystore/secp256k1": {},
+	"keystore/crypt": {"keystore", "keystore/access", "keystore/envelope", "keystore/audit", "keystore/backend",
+		"keystore/secp256k1"},
 	"keystore/lifecycle": {"keystore", "keystore/access", "keystore/envelope", "keystore/audit", "keystore/backend"},
 	"keystore/custom":    {"keystore", "keystore/access", "keystore/envelope", "keystore/audit", "keystore/backend"},
 
