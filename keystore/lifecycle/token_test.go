@@ -24,12 +24,12 @@ type onToken struct {
 	store  keystore.StoreID
 }
 
-func newOnToken(t *testing.T) *onToken {
+func newOnToken(t *testing.T, timeout time.Duration) *onToken {
 	w := newWorld(t)
 	id, _ := w.store("real")
 	faults := hsmtest.Fault(t, "real")
 	cfg := faults.Config("real")
-	cfg.CallTimeout = 2 * time.Second
+	cfg.CallTimeout = timeout
 	b := hsmstore.NewCloudHSM(faults.OpenConfig(cfg))
 	w.stores.set(id, b, keystore.Connected)
 	return &onToken{world: w, faults: faults, b: b, store: id}
@@ -70,7 +70,7 @@ func (w *onToken) callsOf(fn func()) int {
 // A real token goes away, for good or for one call, before or after each PKCS#11 call of a real deletion: the key goes on
 // time, and its material is destroyed or an orphan that says why, and can be destroyed when the token is back.
 func TestTokenGoesAwayWhileAKeyIsDestroyed(t *testing.T) {
-	w := newOnToken(t)
+	w := newOnToken(t, time.Minute)
 	k := w.inStore(w.store)
 	w.doom(k)
 	calls := w.callsOf(func() { assert.Equal(t, 1, w.sweep().Destroyed) })
@@ -114,7 +114,7 @@ func TestTokenGoesAwayWhileAKeyIsDestroyed(t *testing.T) {
 
 // The same for a create: no object without a row, no key without its object.
 func TestTokenGoesAwayWhileAKeyIsMade(t *testing.T) {
-	w := newOnToken(t)
+	w := newOnToken(t, time.Minute)
 	calls := w.callsOf(func() { w.inStore(w.store) })
 	for _, rule := range []string{"", " times 1", " times 1 done"} {
 		for n := range calls {
@@ -141,7 +141,7 @@ func TestTokenGoesAwayWhileAKeyIsMade(t *testing.T) {
 
 // A token that answers "no such object" because its directory is away proves nothing.
 func TestTokenThatFindsNothingIsNotBelieved(t *testing.T) {
-	w := newOnToken(t)
+	w := newOnToken(t, time.Minute)
 	k := w.inStore(w.store)
 	w.doom(k)
 	w.faults.Set("gone-quietly")
@@ -160,7 +160,7 @@ func TestTokenThatFindsNothingIsNotBelieved(t *testing.T) {
 }
 
 func TestHungTokenDelaysNoKey(t *testing.T) {
-	w := newOnToken(t)
+	w := newOnToken(t, 5*time.Second)
 	k, other := w.inStore(w.store), w.create(lifecycle.CreateKeyInput{})
 	w.doom(k)
 	_, err := w.ScheduleKeyDeletion(t.Context(), w.root, string(other.ID), 7)
@@ -183,7 +183,7 @@ func TestHungTokenDelaysNoKey(t *testing.T) {
 }
 
 func TestHungCreateIsWatched(t *testing.T) {
-	w := newOnToken(t)
+	w := newOnToken(t, 5*time.Second)
 	w.faults.Set("hang C_GenerateKey")
 	_, err := w.CreateKey(t.Context(), w.root, &lifecycle.CreateKeyInput{Origin: "AWS_CLOUDHSM", CustomKeyStoreID: string(w.store)})
 	require.ErrorIs(t, err, backend.ErrUnanswered)
