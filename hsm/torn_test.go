@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -28,7 +29,10 @@ func TestTornObjectsAreRemovedWhenTheTokenIsOpened(t *testing.T) {
 		data, err := os.ReadFile(file)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(planted(i), data, 0o600))
+		require.NoError(t, os.WriteFile(strings.TrimSuffix(planted(i), ".object")+".lock", nil, 0o600))
 	}
+	// SoftHSM2 looks at the directory anew when the count in this file has changed.
+	require.NoError(t, os.WriteFile(filepath.Join(tokens.Dir("torn"), "generation"), []byte{0, 0, 0, 0, 0, 0, 1, 0}, 0o600))
 
 	token := tokens.Open("torn")
 	kept := hsmtest.AES(t, token, "kept")
