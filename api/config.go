@@ -37,6 +37,7 @@ type Keys interface {
 	Aliases
 	Tags
 	Policies
+	Rotations
 }
 
 // Aliases is the part of Keys that is about aliases.
@@ -103,6 +104,7 @@ type Config struct {
 	Crypt       Crypt
 	Keys        Keys
 	Stores      Stores
+	Grants      Grants
 	Audit       AuditLog
 	Clock       keystore.Clock // the appliance's time
 	Logger      *slog.Logger   // nil: silence

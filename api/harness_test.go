@@ -117,6 +117,7 @@ type appliance struct {
 	seen       *seen
 	logs       *syncBuffer
 	sweeper    *lifecycle.Sweeper
+	rotator    *lifecycle.Rotator
 	server     *api.Server
 }
 
@@ -185,10 +186,11 @@ func (a *appliance) serve(t testing.TB, vault *hsmstore.Vault, log *slog.Logger,
 	keys := lifecycle.New(lifecycle.Config{DB: a.db, Resolver: a.manager, Gate: gate, Clock: a.clock, Random: rand.Reader,
 		Audit: a.audit, Account: account, Regions: []string{region}, Logger: log})
 	a.sweeper = lifecycle.NewSweeper(keys)
+	a.rotator = lifecycle.NewRotator(keys)
 	c := api.Config{
 		Account: account, Regions: []string{region}, Credentials: a.principals, Directory: a.db,
 		Crypt: crypt.New(crypt.Config{DB: a.db, Resolver: a.manager, Gate: gate, Clock: a.clock}),
-		Keys:  keys, Stores: stores, Audit: a.audit, Clock: a.clock, Logger: log, Observer: a.seen,
+		Keys:  keys, Stores: stores, Grants: a.grants(gate), Audit: a.audit, Clock: a.clock, Logger: log, Observer: a.seen,
 	}
 	for _, f := range change {
 		f(&c)

@@ -26,6 +26,7 @@ import (
 	"github.com/strongroom/strongroom/keystore/audit"
 	"github.com/strongroom/strongroom/keystore/crypt"
 	"github.com/strongroom/strongroom/keystore/custom"
+	"github.com/strongroom/strongroom/keystore/grants"
 	"github.com/strongroom/strongroom/keystore/lifecycle"
 )
 
@@ -34,6 +35,7 @@ var (
 	_ api.Crypt    = (*crypt.Service)(nil)
 	_ api.Keys     = (*lifecycle.Service)(nil)
 	_ api.Stores   = (*custom.Service)(nil)
+	_ api.Grants   = (*grants.Service)(nil)
 	_ api.AuditLog = (*audit.File)(nil)
 )
 
@@ -84,11 +86,13 @@ func TestServedOperations(t *testing.T) {
 			served = append(served, string(row.Name))
 		}
 	}
-	assert.Equal(t, []string{"CancelKeyDeletion", "ConnectCustomKeyStore", "CreateAlias", "CreateCustomKeyStore", "CreateKey", "Decrypt",
-		"DeleteAlias", "DeleteCustomKeyStore", "DescribeCustomKeyStores", "DescribeKey", "DisableKey", "DisconnectCustomKeyStore",
-		"EnableKey", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "GenerateRandom", "GetKeyPolicy", "ListAliases",
-		"ListKeyPolicies", "ListKeys", "ListResourceTags", "PutKeyPolicy", "ReEncrypt", "ScheduleKeyDeletion", "TagResource",
-		"UntagResource", "UpdateAlias", "UpdateCustomKeyStore", "UpdateKeyDescription"}, served)
+	assert.Equal(t, []string{"CancelKeyDeletion", "ConnectCustomKeyStore", "CreateAlias", "CreateCustomKeyStore", "CreateGrant",
+		"CreateKey", "Decrypt", "DeleteAlias", "DeleteCustomKeyStore", "DescribeCustomKeyStores", "DescribeKey", "DisableKey",
+		"DisableKeyRotation", "DisconnectCustomKeyStore", "EnableKey", "EnableKeyRotation", "Encrypt", "GenerateDataKey",
+		"GenerateDataKeyWithoutPlaintext", "GenerateRandom", "GetKeyPolicy", "GetKeyRotationStatus", "ListAliases", "ListGrants",
+		"ListKeyPolicies", "ListKeyRotations", "ListKeys", "ListResourceTags", "ListRetirableGrants", "PutKeyPolicy", "ReEncrypt",
+		"RetireGrant", "RevokeGrant", "RotateKeyOnDemand", "ScheduleKeyDeletion", "TagResource", "UntagResource", "UpdateAlias",
+		"UpdateCustomKeyStore", "UpdateKeyDescription"}, served)
 }
 
 // kinds reads the kinds from their declaration.

@@ -188,6 +188,9 @@ func digest(g *keystore.Grant) string {
 // check holds the request against the rules that need no key (API reference, CreateGrant).
 func (in *CreateInput) check(account string) error {
 	switch {
+	case len(in.Operations) == 0:
+		return invalid("1 validation error detected: Value '[]' at 'operations' failed to satisfy constraint: " +
+			"Member must have length greater than or equal to 1")
 	case (in.GranteePrincipal == "") == (in.GranteeServicePrincipal == ""):
 		return invalid("You must specify either GranteePrincipal or GranteeServicePrincipal, but not both.")
 	case in.RetiringPrincipal != "" && in.RetiringServicePrincipal != "":

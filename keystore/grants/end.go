@@ -17,10 +17,16 @@ type RetireInput struct {
 	DryRun     bool
 }
 
+// Ended is a grant that a request ended, or was about to end.
+type Ended struct {
+	Key     *keystore.Key
+	GrantID string
+}
+
 // RetireGrant ends a grant for one of those whom the grant itself allows to: its retiring principal, its grantee where the
 // grant has RetireGrant among its operations, and the account that issued it (developer guide, "Retiring and revoking
 // grants"). It works in every key state.
-func (s *Service) RetireGrant(ctx context.Context, c *keystore.Caller, in *RetireInput) (*keystore.Key, error) {
+func (s *Service) RetireGrant(ctx context.Context, c *keystore.Caller, in *RetireInput) (*Ended, error) {
 	given, grantID, err := in.target()
 	if err != nil {
 		return nil, err
@@ -29,17 +35,18 @@ func (s *Service) RetireGrant(ctx context.Context, c *keystore.Caller, in *Retir
 	if err != nil {
 		return nil, err
 	}
+	e := &Ended{k, grantID}
 	g, err := s.grant(ctx, k, grantID)
 	if err != nil {
-		return nil, err
+		return e, err
 	}
 	if err := s.mayRetire(ctx, c, k, g); err != nil {
-		return nil, err
+		return e, err
 	}
 	if err := keystore.Admit(keystore.ActionRetireGrant, k, conn); err != nil {
-		return nil, err
+		return e, err
 	}
-	return k, s.remove(ctx, k, grantID, in.DryRun)
+	return e, s.remove(ctx, k, grantID, in.DryRun)
 }
 
 // target gives the key and the grant that the request names.
@@ -80,17 +87,29 @@ func (s *Service) mayRetire(ctx context.Context, c *keystore.Caller, k *keystore
 	return d.Fault(r)
 }
 
+// RevokeInput is RevokeGrant's request.
+type RevokeInput struct {
+	KeyID   string
+	GrantID string
+	DryRun  bool
+}
+
 // RevokeGrant ends a grant for whom the key policy or their own policies allow kms:RevokeGrant. It works in every key state.
-func (s *Service) RevokeGrant(ctx context.Context, c *keystore.Caller, keyID, grantID string, dryRun bool) (*keystore.Key, error) {
-	k, conn, err := s.key(ctx, c, keyID)
+func (s *Service) RevokeGrant(ctx context.Context, c *keystore.Caller, in *RevokeInput) (*Ended, error) {
+	k, conn, err := s.key(ctx, c, in.KeyID)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.admit(ctx, &access.Request{Caller: c, Action: keystore.ActionRevokeGrant, Key: k, Conn: conn}); err != nil {
-		return nil, err
+	e := &Ended{k, in.GrantID}
+	if err := s.admit(ctx, &access.Request{Caller: c, Action: keystore.ActionRevokeGrant, Key: k, Conn: conn,
+		Conditions: ofUs}); err != nil {
+		return e, err
 	}
-	return k, s.remove(ctx, k, grantID, dryRun)
+	return e, s.remove(ctx, k, in.GrantID, in.DryRun)
 }
+
+// ofUs is kms:GrantIsForAWSResource of every request to the appliance: AWS's services call no appliance.
+var ofUs = map[string][]string{"kms:GrantIsForAWSResource": {"false"}}
 
 func (s *Service) grant(ctx context.Context, k *keystore.Key, id string) (*keystore.Grant, error) {
 	var g *keystore.Grant

@@ -222,14 +222,14 @@ func TestRevokeGrantFollowsPolicies(t *testing.T) {
 	b := newBench(t, nil, 0)
 	out, err := b.CreateGrant(t.Context(), root(), &grants.CreateInput{KeyID: string(b.key.ID), GranteePrincipal: alice, Operations: []string{"Encrypt"}})
 	require.NoError(t, err)
-	_, err = b.RevokeGrant(t.Context(), caller(alice), string(b.key.ID), out.GrantID, false)
+	_, err = b.RevokeGrant(t.Context(), caller(alice), &grants.RevokeInput{KeyID: string(b.key.ID), GrantID: out.GrantID})
 	require.Equal(t, keystore.KindAccessDenied, keystore.KindOf(err))
 	allow := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"kms:RevokeGrant","Resource":"*"}]}`
-	_, err = b.RevokeGrant(t.Context(), caller(carol, allow), string(b.key.ID), out.GrantID, true)
+	_, err = b.RevokeGrant(t.Context(), caller(carol, allow), &grants.RevokeInput{KeyID: string(b.key.ID), GrantID: out.GrantID, DryRun: true})
 	require.Equal(t, keystore.KindDryRunOperation, keystore.KindOf(err))
-	_, err = b.RevokeGrant(t.Context(), caller(carol, allow), string(b.key.ID), out.GrantID, false)
+	_, err = b.RevokeGrant(t.Context(), caller(carol, allow), &grants.RevokeInput{KeyID: string(b.key.ID), GrantID: out.GrantID})
 	require.NoError(t, err)
-	_, err = b.RevokeGrant(t.Context(), root(), string(b.key.ID), out.GrantID, false)
+	_, err = b.RevokeGrant(t.Context(), root(), &grants.RevokeInput{KeyID: string(b.key.ID), GrantID: out.GrantID})
 	require.Equal(t, keystore.KindNotFound, keystore.KindOf(err))
 }
 
@@ -260,7 +260,7 @@ func TestListsArePaged(t *testing.T) {
 		return found, next, err
 	}), 7)
 	assert.Len(t, walk(func(ctx context.Context, p keystore.Page) ([]*keystore.Grant, string, error) {
-		return b.ListRetirableGrants(ctx, root(), bob, p)
+		return b.ListRetirableGrants(ctx, root(), &grants.RetirableInput{RetiringPrincipal: bob, Page: p})
 	}), 7)
 	_, _, _, err := b.ListGrants(t.Context(), root(), &grants.ListInput{KeyID: string(b.key.ID), Page: keystore.Page{Marker: "bad"}})
 	assert.Equal(t, keystore.KindInvalidMarker, keystore.KindOf(err))

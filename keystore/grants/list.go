@@ -7,8 +7,12 @@ import (
 	"github.com/strongroom/strongroom/keystore/access"
 )
 
-// defaultPage is the number of grants on a page when no limit is asked for (1 to 100 may be).
-const defaultPage = 50
+// Grants on a page: when no limit is asked for, and at most. The model lets callers ask for up to 1,000; a page may be shorter
+// than its limit (API reference, ListGrants.Limit: "it might return fewer").
+const (
+	defaultPage = 50
+	maxPage     = 100
+)
 
 // ListInput is ListGrants' request; "" filters nothing.
 type ListInput struct {
@@ -33,7 +37,7 @@ func (s *Service) ListGrants(ctx context.Context, c *keystore.Caller, in *ListIn
 	if err != nil {
 		return nil, nil, "", err
 	}
-	if err := s.admit(ctx, &access.Request{Caller: c, Action: keystore.ActionListGrants, Key: k, Conn: conn}); err != nil {
+	if err := s.admit(ctx, &access.Request{Caller: c, Action: keystore.ActionListGrants, Key: k, Conn: conn, Conditions: ofUs}); err != nil {
 		return nil, nil, "", err
 	}
 	if in.GranteeServicePrincipal != "" {
@@ -52,9 +56,20 @@ func (s *Service) ListGrants(ctx context.Context, c *keystore.Caller, in *ListIn
 	return k, found, next, nil
 }
 
+// RetirableInput is ListRetirableGrants' request: a principal, or a service principal.
+type RetirableInput struct {
+	RetiringPrincipal        string
+	RetiringServicePrincipal string
+	Page                     keystore.Page
+}
+
 // ListRetirableGrants lists the grants of the Region with that retiring principal, whatever their keys' states.
-func (s *Service) ListRetirableGrants(ctx context.Context, c *keystore.Caller, retiring string, p keystore.Page) ([]*keystore.Grant, string, error) {
-	if !principalForm(retiring, c.Account) {
+func (s *Service) ListRetirableGrants(ctx context.Context, c *keystore.Caller, in *RetirableInput) ([]*keystore.Grant, string, error) {
+	retiring, p := in.RetiringPrincipal, in.Page
+	switch {
+	case (retiring == "") == (in.RetiringServicePrincipal == ""):
+		return nil, "", invalid("You must specify either RetiringPrincipal or RetiringServicePrincipal, but not both.")
+	case retiring != "" && !principalForm(retiring, c.Account):
 		return nil, "", invalidPrincipal()
 	}
 	list := "retirable/" + retiring
@@ -64,6 +79,9 @@ func (s *Service) ListRetirableGrants(ctx context.Context, c *keystore.Caller, r
 	}
 	if err := s.admit(ctx, &access.Request{Caller: c, Action: keystore.ActionListRetirableGrants, Resource: "*"}); err != nil {
 		return nil, "", err
+	}
+	if retiring == "" {
+		return nil, "", nil // a filter for callers that are AWS services, as ListGrants has one
 	}
 	limit := limitOf(p)
 	var found []*keystore.Grant
@@ -82,7 +100,7 @@ func limitOf(p keystore.Page) int {
 	if p.Limit <= 0 {
 		return defaultPage
 	}
-	return p.Limit
+	return min(p.Limit, maxPage)
 }
 
 // cut takes the one item too many off, which tells that there is a next page.

@@ -52,6 +52,9 @@ func (s *Service) addMaterial(tx keystore.Tx, k *keystore.Key, id keystore.Mater
 	if kind == RotationOnDemand && k.Rotation.OnDemand >= MaxOnDemandRotations {
 		return onDemandLimit(k)
 	}
+	if kind == RotationAutomatic && !rotationDue(k, s.now()) {
+		return errNotDue
+	}
 	row, err := tx.Material(id)
 	if err != nil {
 		return err
@@ -71,8 +74,28 @@ func (s *Service) addMaterial(tx keystore.Tx, k *keystore.Key, id keystore.Mater
 	return nil
 }
 
-// nextRotation is one period after the rotation that happened, also where that was late.
-func nextRotation(r keystore.Rotation, now time.Time) time.Time { return now.Add(inDays(r.PeriodDays)) }
+// errNotDue ends an automatic rotation whose key's setting was changed while its material was made.
+var errNotDue = errors.New("the key is not due for rotation any more")
+
+// rotationDue tells whether automatic rotation is on and its date has come.
+func rotationDue(k *keystore.Key, now time.Time) bool {
+	return k.Rotation.Enabled && !k.Rotation.Next.IsZero() && !k.Rotation.Next.After(now)
+}
+
+// scheduleKept is how late a rotation may be without moving the schedule: so that dates don't drift by what the rotator, a
+// start or a token that was away take.
+const scheduleKept = 24 * time.Hour
+
+// nextRotation is the date after a rotation: one period after the date that it was due at. Where the rotation is late by more
+// than scheduleKept, as that of a key that was disabled, it is one period after the rotation itself: however many dates were
+// missed, the key rotates once (developer guide, "Rotating AWS KMS keys": an overdue key rotates at once when it is enabled
+// again).
+func nextRotation(r keystore.Rotation, now time.Time) time.Time {
+	if now.Sub(r.Next) > scheduleKept {
+		return now.Add(inDays(r.PeriodDays))
+	}
+	return r.Next.Add(inDays(r.PeriodDays))
+}
 
 // tellRotation records a rotation. It has happened, so that a log that can't be written does not undo it.
 func (s *Service) tellRotation(ctx context.Context, k *keystore.Key, id keystore.MaterialID, kind string) {
@@ -139,11 +162,13 @@ func (r *Rotator) RotateOnce(ctx context.Context, now time.Time) (int, error) {
 		}
 		var errs []error
 		for _, k := range due {
-			if err := r.s.rotateDue(ctx, k); err != nil {
+			rotated, err := r.s.rotateDue(ctx, k)
+			if err != nil {
 				errs = append(errs, fmt.Errorf("rotate %s: %w", k.ARN(), err))
-				continue
 			}
-			done++
+			if rotated {
+				done++
+			}
 		}
 		if len(due) < batch || len(errs) > 0 || ctx.Err() != nil {
 			return done, errors.Join(errs...)
@@ -151,13 +176,24 @@ func (r *Rotator) RotateOnce(ctx context.Context, now time.Time) (int, error) {
 	}
 }
 
-// rotateDue does one automatic rotation. A key that is being worked on is left for the next pass.
-func (s *Service) rotateDue(ctx context.Context, k *keystore.Key) error {
+// rotateDue does one automatic rotation; false where the key is not due any more. A key that is being worked on is left for
+// the next pass.
+func (s *Service) rotateDue(ctx context.Context, k *keystore.Key) (bool, error) {
 	leave, entered := s.busy.tryEnter(k.ARN())
 	if !entered {
-		return errors.New("another rotation is under way")
+		return false, errors.New("another rotation is under way")
 	}
 	defer leave()
-	_, err := s.rotate(ctx, k, keystore.ActionRotateKeyOnDemand, RotationAutomatic)
-	return err
+	now, err := s.cfg.DB.LookupKey(ctx, k.Region, k.ID)
+	if errors.Is(err, keystore.ErrNoRow) || err == nil && !rotationDue(now, s.now()) {
+		return false, nil // changed since it was listed
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = s.rotate(ctx, now, keystore.ActionRotateKeyOnDemand, RotationAutomatic)
+	if errors.Is(err, errNotDue) {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -117,6 +117,7 @@ type Advanced struct {
 	Now      time.Time `json:"now"`
 	Deleted  int       `json:"deleted"`
 	Orphaned int       `json:"orphaned"`
+	Rotated  int       `json:"rotated"`
 }
 
 // Empty is an answer or a request that says nothing.

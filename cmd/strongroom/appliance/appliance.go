@@ -69,6 +69,7 @@ type Appliance struct {
 	lifecycle  *lifecycle.Service
 	sweeper    *lifecycle.Sweeper
 	reconciler *lifecycle.Reconciler
+	rotator    *lifecycle.Rotator
 	orphans    *lifecycle.Orphans
 	server     *api.Server
 	proxy      *proxy.Proxy               // nil where there is no XKS listener

@@ -168,8 +168,9 @@ func (a *Appliance) devRoutes(s *admin.Server) {
 	})
 }
 
-// advance moves the clock and does all that has become due before it answers. The sweeper's own loop notices a moved
-// clock only at its next look, so that what became due is this call's to do and to report.
+// advance moves the clock and does all that has become due before it answers. The loops of sweeper and rotator notice a
+// moved clock only at their next look, so that what became due is this call's to do and to report. A jump over several
+// rotation periods rotates a key once, as AWS does with a key whose dates were missed, and its next date is one period on.
 func (a *Appliance) advance(ctx context.Context, d time.Duration) (admin.Advanced, error) {
 	if err := a.opts.Mover.Advance(d); err != nil {
 		return admin.Advanced{}, admin.BadRequest(err)
@@ -177,5 +178,6 @@ func (a *Appliance) advance(ctx context.Context, d time.Duration) (admin.Advance
 	now := a.clock.Now()
 	report, err := a.sweeper.SweepOnce(ctx, now)
 	a.sweeper.Wake()
-	return admin.Advanced{Now: now, Deleted: report.Deleted, Orphaned: report.Orphaned}, err
+	rotated, rerr := a.rotator.RotateOnce(ctx, now)
+	return admin.Advanced{Now: now, Deleted: report.Deleted, Orphaned: report.Orphaned, Rotated: rotated}, errors.Join(err, rerr)
 }

@@ -33,6 +33,7 @@ func (a *Appliance) Serve(ctx context.Context, ready func() error) error {
 	}
 	group.Go(func() error { return a.sweeper.Run(running) })
 	group.Go(func() error { return a.reconciler.Run(running) })
+	group.Go(func() error { return a.rotator.Run(running) })
 	if a.proxy != nil {
 		group.Go(func() error { return ended(running, a.proxy.Run(running)) })
 	}

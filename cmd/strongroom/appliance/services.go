@@ -15,6 +15,7 @@ import (
 	"github.com/strongroom/strongroom/keystore/backend"
 	"github.com/strongroom/strongroom/keystore/crypt"
 	"github.com/strongroom/strongroom/keystore/custom"
+	"github.com/strongroom/strongroom/keystore/grants"
 	"github.com/strongroom/strongroom/keystore/lifecycle"
 )
 
@@ -89,12 +90,21 @@ func (a *Appliance) openServices(context.Context) error {
 	a.sweeper = lifecycle.NewSweeper(a.lifecycle)
 	a.reconciler = lifecycle.NewReconciler(a.lifecycle)
 	a.orphans = lifecycle.NewOrphans(a.lifecycle)
+	a.rotator = lifecycle.NewRotator(a.lifecycle)
 	a.server = api.New(api.Config{
 		Account: a.cfg.Account, Regions: a.cfg.Regions, Credentials: a.principals, Directory: a.db,
 		Crypt: crypt.New(crypt.Config{DB: a.db, Resolver: a.manager, Gate: gate, Clock: a.clock, Audit: a.audit}),
-		Keys:  a.lifecycle, Stores: stores, Audit: a.audit, Clock: a.clock, Logger: a.log, Observer: a.metrics, Random: random(),
+		Keys:  a.lifecycle, Stores: stores, Grants: a.grantService(gate), Audit: a.audit, Clock: a.clock, Logger: a.log, Observer: a.metrics, Random: random(),
 	})
 	a.principals.OnChange(a.server.CredentialsChanged)
 	a.metrics.Watch(a.snapshot)
 	return nil
+}
+
+// grantService makes the service of grants. A grant can be given only to users and roles that are there.
+func (a *Appliance) grantService(gate *access.Gate) *grants.Service {
+	return grants.New(grants.Config{
+		DB: a.db, Resolver: a.manager, Gate: gate, Clock: a.clock, Random: random(), PrincipalExists: grants.Known,
+		PerKey: a.cfg.Limits.GrantsPerKey,
+	})
 }

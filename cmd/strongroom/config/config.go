@@ -118,6 +118,7 @@ type Limits struct {
 	KeysPerRegion   int `yaml:"keys_per_region"`
 	StoresPerRegion int `yaml:"stores_per_region"`
 	AliasesPerKey   int `yaml:"aliases_per_key"`
+	GrantsPerKey    int `yaml:"grants_per_key"`
 	Connections     int `yaml:"connections"`     // open connections to each of the KMS and XKS listeners
 	DrainSeconds    int `yaml:"drain_seconds"`   // how long a stop waits for calls in flight
 	ConnectSeconds  int `yaml:"connect_seconds"` // how long a store may stay CONNECTING

@@ -336,6 +336,7 @@ func (v *checker) rest() {
 		value int
 	}{
 		{"keys_per_region", l.KeysPerRegion}, {"stores_per_region", l.StoresPerRegion}, {"aliases_per_key", l.AliasesPerKey},
+		{"grants_per_key", l.GrantsPerKey},
 		{"connections", l.Connections}, {"drain_seconds", l.DrainSeconds}, {"connect_seconds", l.ConnectSeconds},
 	} {
 		if f.value < 0 {
