@@ -214,14 +214,25 @@ func TestHandlesGivenOutAgain(t *testing.T) {
 	}
 }
 
+// impatient opens the token with a deadline that is short for a test and long
+// for a busy machine, and makes a key before that.
+func impatient(t *testing.T, f *hsmtest.Faults) (*hsm.Token, hsm.KeyRef) {
+	t.Helper()
+	cfg := f.Config("a")
+	patient, err := pkcs11.Open(context.Background(), cfg)
+	require.NoError(t, err)
+	key := hsmtest.AES(t, patient, "key")
+	require.NoError(t, patient.Close())
+	cfg.CallTimeout = 400 * time.Millisecond
+	token := f.OpenConfig(cfg)
+	require.NoError(t, roundTrip(token, key))
+	return token, key
+}
+
 func TestHang(t *testing.T) {
 	ctx := context.Background()
 	f := hsmtest.Fault(t, "a")
-	cfg := f.Config("a")
-	cfg.CallTimeout = 200 * time.Millisecond
-	token := f.OpenConfig(cfg)
-	key := hsmtest.AES(t, token, "key")
-	require.NoError(t, roundTrip(token, key))
+	token, key := impatient(t, f)
 
 	f.Set("hang C_Encrypt times 1")
 	_, err := token.Seal(ctx, key, nil, []byte("x"), nil)
@@ -243,11 +254,7 @@ func TestHang(t *testing.T) {
 func TestTooManyHang(t *testing.T) {
 	ctx := context.Background()
 	f := hsmtest.Fault(t, "a")
-	cfg := f.Config("a")
-	cfg.CallTimeout = 100 * time.Millisecond
-	token := f.OpenConfig(cfg)
-	key := hsmtest.AES(t, token, "key")
-	require.NoError(t, roundTrip(token, key))
+	token, key := impatient(t, f)
 
 	f.Set("hang C_Encrypt")
 	require.Eventually(t, func() bool {
@@ -371,11 +378,7 @@ func TestHotPath(t *testing.T) {
 func TestHangThenLoss(t *testing.T) {
 	ctx := context.Background()
 	f := hsmtest.Fault(t, "a")
-	cfg := f.Config("a")
-	cfg.CallTimeout = 100 * time.Millisecond
-	token := f.OpenConfig(cfg)
-	key := hsmtest.AES(t, token, "key")
-	require.NoError(t, roundTrip(token, key))
+	token, key := impatient(t, f)
 	f.Set("hang C_Encrypt times 1")
 	_, err := token.Seal(ctx, key, nil, []byte("x"), nil)
 	require.ErrorIs(t, err, hsm.Timeout)
