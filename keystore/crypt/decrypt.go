@@ -118,7 +118,7 @@ func (s *Service) admitSource(ctx context.Context, c *keystore.Caller, t *scratc
 		return nil, keystore.Faultf(keystore.KindIncorrectKey,
 			"The key ID in the request does not identify a CMK that can perform this operation.")
 	}
-	if err := src.use.algorithm(src.algorithm); err != nil {
+	if err := src.use.suits(&src.demand); err != nil {
 		return nil, err
 	}
 	if src.garbled != nil {

@@ -40,10 +40,22 @@ func (s *Service) target(ctx context.Context, c *keystore.Caller, t *scratch, u 
 	if err := s.admit(ctx, c, t, u, d); err != nil {
 		return nil, err
 	}
-	if err := u.algorithm(d.algorithm); err != nil {
+	if err := u.suits(d); err != nil {
 		return nil, err
 	}
 	return u.method()
+}
+
+// suits checks what a request to encrypt or decrypt asks of a key that was admitted.
+func (u *use) suits(d *demand) error {
+	if err := u.algorithm(d.algorithm); err != nil {
+		return err
+	}
+	if u.info.Asymmetric() && len(d.context) > 0 {
+		// That it is refused is documented (API reference, Encrypt.EncryptionContext); AWS's words are not recorded.
+		return keystore.Faultf(keystore.KindValidation, "EncryptionContext is not supported with key spec %s.", u.key.Spec)
+	}
+	return nil
 }
 
 // checkPlaintext holds the plaintext against the algorithm's limit. The limits of the request's shape are the front

@@ -26,6 +26,11 @@ var methods = map[keystore.Family]*method{
 		decrypt: (*Service).openBlob,
 		limit:   func(*keystore.SpecInfo, string) int { return MaxPlaintext },
 	},
+	keystore.FamilyRSA: {
+		encrypt: (*Service).encryptRSA,
+		decrypt: (*Service).decryptRSA,
+		limit:   func(info *keystore.SpecInfo, algorithm string) int { return info.Bits/8 - 2*oaep[algorithm].Size() - 2 },
+	},
 }
 
 // MaxPlaintext is the longest plaintext of Encrypt in bytes (API reference, Encrypt).

@@ -5,6 +5,9 @@ package crypt
 
 import (
 	"context"
+	"crypto/rand"
+	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -31,26 +34,70 @@ type Config struct {
 	// recorded by whoever answers them.
 	Audit    audit.Log
 	Observer Observer
+	// Random makes data key pairs and the padding of RSA encryption. nil: crypto/rand. Go's library draws some of it from the
+	// operating system whatever is given here.
+	Random io.Reader
+	// PublicKeys is how many public keys are kept in memory. 0: DefaultPublicKeys.
+	PublicKeys int
 }
 
 // Service does the cryptographic operations. It is safe for concurrent use and keeps no key material.
 type Service struct {
 	cfg        Config
-	conditions map[string]map[string][]string // by algorithm: condition keys of a request without an alias; read only
-	scratch    sync.Pool                      // of *scratch
+	conditions map[asked]map[string][]string // condition keys of a request without an alias; read only
+	scratch    sync.Pool                     // of *scratch
+	public     publicKeys
+	making     chan struct{} // one for each data key pair that is being made
 }
+
+// asked is what a request asks for, as far as condition keys show it.
+type asked struct {
+	condition string // the key for the algorithm
+	algorithm string
+	message   string // MessageType; "" where the operation has none
+}
+
+// algorithmConditions has the condition key that shows the algorithm of an operation (developer guide, "Condition keys for
+// AWS KMS").
+var algorithmConditions = map[keystore.Usage]string{
+	keystore.UsageEncryptDecrypt: "kms:EncryptionAlgorithm",
+	keystore.UsageSignVerify:     "kms:SigningAlgorithm",
+	keystore.UsageMAC:            "kms:MacAlgorithm",
+	keystore.UsageKeyAgreement:   "kms:KeyAgreementAlgorithm",
+}
+
+const conditionPairSpec = "kms:DataKeyPairSpec"
 
 // New makes the service.
 func New(cfg Config) *Service {
-	s := &Service{cfg: cfg, conditions: map[string]map[string][]string{}}
+	if cfg.Random == nil {
+		cfg.Random = rand.Reader
+	}
+	s := &Service{cfg: cfg, conditions: map[asked]map[string][]string{}, making: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	s.public.init(cfg.PublicKeys)
 	for _, spec := range keystore.Specs() {
 		info, _ := keystore.LookupSpec(spec)
-		for _, a := range info.Algorithms(keystore.UsageEncryptDecrypt) {
-			s.conditions[a] = map[string][]string{"kms:EncryptionAlgorithm": {a}}
+		for usage, key := range algorithmConditions {
+			for _, a := range info.Algorithms(usage) {
+				s.prepare(usage, key, a)
+			}
 		}
+		s.conditions[asked{condition: conditionPairSpec, algorithm: string(spec)}] = map[string][]string{
+			conditionPairSpec: {string(spec)}, "kms:EncryptionAlgorithm": {symmetricAlgorithm}}
 	}
 	s.scratch.New = func() any { return &scratch{aad: make([]byte, 0, 512)} }
 	return s
+}
+
+// prepare makes the condition keys of requests with an algorithm once, for all requests.
+func (s *Service) prepare(usage keystore.Usage, key, algorithm string) {
+	s.conditions[asked{condition: key, algorithm: algorithm}] = map[string][]string{key: {algorithm}}
+	if usage != keystore.UsageSignVerify {
+		return
+	}
+	for _, m := range []string{messageRaw, messageDigest, messageMu} {
+		s.conditions[asked{key, algorithm, m}] = map[string][]string{key: {algorithm}, "kms:MessageType": {m}}
+	}
 }
 
 // scratch is what a call passes on by reference and nobody keeps.
@@ -103,6 +150,8 @@ type demand struct {
 	permission string // "" is kms:<action>
 	given      string // the key identifier as given
 	algorithm  string // "" where the request names none
+	message    string // MessageType of Sign and Verify
+	pairSpec   string // of GenerateDataKeyPair
 	context    map[string]string
 	tokens     []string
 	sameKey    string // kms:ReEncryptOnSameKey; "" elsewhere
@@ -125,7 +174,11 @@ func (s *Service) admit(ctx context.Context, c *keystore.Caller, t *scratch, u *
 
 // conditionsOf gives the condition keys that a request brings itself. Most requests share a map.
 func (s *Service) conditionsOf(d *demand) map[string][]string {
-	shared := s.conditions[d.algorithm]
+	what := asked{algorithmConditions[keystore.RequiredUsage(d.action)], d.algorithm, d.message}
+	if d.pairSpec != "" {
+		what = asked{condition: conditionPairSpec, algorithm: d.pairSpec}
+	}
+	shared := s.conditions[what]
 	alias := aliasOf(d.given)
 	if alias == "" && d.sameKey == "" {
 		return shared
@@ -162,7 +215,7 @@ func (u *use) algorithm(a string) error {
 	if slices.Contains(u.info.Algorithms(u.key.Usage), a) {
 		return nil
 	}
-	return keystore.Faultf(keystore.KindInvalidKeyUsage, "Algorithm %s is incompatible with key spec %s.", a, u.key.Spec)
+	return keystore.IncompatibleAlgorithm(a, u.key.Spec)
 }
 
 // reach gives the backend, or the fault of a key whose token was never reached.

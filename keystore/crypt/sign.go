@@ -1,0 +1,103 @@
+package crypt
+
+import (
+	"context"
+
+	"github.com/strongroom/strongroom/keystore"
+	"github.com/strongroom/strongroom/keystore/backend"
+)
+
+// Sign signs a message or a digest on the token.
+func (s *Service) Sign(ctx context.Context, c *keystore.Caller, in *SignInput) (*SignOutput, error) {
+	t := s.borrow()
+	defer s.giveBack(t)
+	j := signing{keystore.ActionSign, in.KeyID, in.SigningAlgorithm, in.MessageType, in.Message, in.GrantTokens}
+	u, _, input, err := s.admitSigning(ctx, c, t, &j)
+	if err != nil {
+		return nil, err
+	}
+	b, err := u.signer(in.SigningAlgorithm)
+	if err != nil {
+		return nil, err
+	}
+	if in.DryRun {
+		return nil, dryRun()
+	}
+	if _, err := u.ready(t); err != nil {
+		return nil, err
+	}
+	signature, err := b.Sign(ctx, &t.handle, in.SigningAlgorithm, input)
+	if err != nil {
+		return nil, err
+	}
+	return &SignOutput{KeyARN: u.arn, Signature: signature, SigningAlgorithm: in.SigningAlgorithm}, nil
+}
+
+// Verify verifies a signature with the public key, outside of the token. A signature that is not good is a Fault, never an
+// answer.
+func (s *Service) Verify(ctx context.Context, c *keystore.Caller, in *VerifyInput) (*VerifyOutput, error) {
+	t := s.borrow()
+	defer s.giveBack(t)
+	j := signing{keystore.ActionVerify, in.KeyID, in.SigningAlgorithm, in.MessageType, in.Message, in.GrantTokens}
+	u, how, input, err := s.admitSigning(ctx, c, t, &j)
+	if err != nil {
+		return nil, err
+	}
+	if in.DryRun {
+		return nil, dryRun()
+	}
+	key, err := s.publicKey(ctx, t, &u)
+	if err != nil {
+		return nil, err
+	}
+	if !how.verify(key.key, how.hash, input, in.Signature) {
+		return nil, &keystore.Fault{Kind: keystore.KindInvalidSignature} // recorded without a message
+	}
+	return &VerifyOutput{KeyARN: u.arn, SigningAlgorithm: in.SigningAlgorithm}, nil
+}
+
+// signing is what Sign and Verify have in common.
+type signing struct {
+	action      keystore.Action
+	keyID       string
+	algorithm   string
+	messageType string
+	message     []byte
+	tokens      []string
+}
+
+// admitSigning finds and admits the key, and gives what is signed of the message.
+func (s *Service) admitSigning(ctx context.Context, c *keystore.Caller, t *scratch, j *signing) (use, *scheme, []byte, error) {
+	if j.messageType == "" {
+		j.messageType = messageRaw
+	}
+	u, err := s.find(ctx, c, j.keyID)
+	if err != nil {
+		return u, nil, nil, err
+	}
+	err = s.admit(ctx, c, t, &u, &demand{action: j.action, given: j.keyID, algorithm: j.algorithm, message: j.messageType, tokens: j.tokens})
+	if err != nil {
+		return u, nil, nil, err
+	}
+	if err := u.algorithm(j.algorithm); err != nil {
+		return u, nil, nil, err
+	}
+	how, ok := schemes[j.algorithm]
+	if !ok {
+		return u, nil, nil, keystore.Faultf(keystore.KindUnsupportedOperation, "Algorithm %s is not supported.", j.algorithm)
+	}
+	input, err := how.input(j.algorithm, u.key.Spec, j.messageType, j.message)
+	return u, how, input, err
+}
+
+// signer gives the key's backend, which must be able to make signatures of that algorithm.
+func (u *use) signer(algorithm string) (backend.Signer, error) {
+	b, err := capable[backend.Signer](u)
+	if err != nil {
+		return nil, err
+	}
+	if l, ok := b.(backend.SignatureLimiter); ok && !l.Signs(algorithm) {
+		return nil, keystore.Faultf(keystore.KindUnsupportedOperation, "The key store of %s can't make signatures of %s.", u.arn, algorithm)
+	}
+	return b, nil
+}
