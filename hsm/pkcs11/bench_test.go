@@ -2,11 +2,14 @@ package pkcs11_test
 
 import (
 	"context"
+	"crypto"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/strongroom/strongroom/hsm"
 	"github.com/strongroom/strongroom/hsm/hsmtest"
+	"github.com/strongroom/strongroom/hsm/pkcs11"
 )
 
 func BenchmarkSeal(b *testing.B) {
@@ -51,5 +54,58 @@ func BenchmarkOpen(b *testing.B) {
 		if _, err := token.Open(ctx, key, aad, sealed, dst); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkSign is RSA-2048 and P-256 through the token layer, and the C call
+// alone on the same key.
+func BenchmarkSign(b *testing.B) {
+	ctx := context.Background()
+	tokens := hsmtest.SoftHSM(b, "bench")
+	token := tokens.Open("bench")
+	module, err := pkcs11.Load(tokens.Module, "")
+	require.NoError(b, err)
+	s, err := module.OpenSession(token.Info().Slot, true)
+	require.NoError(b, err)
+	digest := make([]byte, 32)
+	for kind, way := range map[hsm.Kind]struct {
+		how  hsm.Signing
+		mech uint
+		data []byte
+	}{
+		hsm.RSA2048: {hsm.Signing{Scheme: hsm.SignPKCS1, Hash: crypto.SHA256}, 0x0001, make([]byte, 51)},
+		hsm.ECP256:  {hsm.Signing{Scheme: hsm.SignECDSA, Hash: crypto.SHA256}, 0x1041, digest},
+	} {
+		ref := hsmtest.Ref("bench")
+		_, err := token.GeneratePair(ctx, hsm.Template{KeyRef: ref, Kind: kind, Usage: hsm.UseSign | hsm.UseVerify})
+		require.NoError(b, err)
+		found, err := s.Find([]hsm.Attribute{{Type: 0x102, Value: ref.ID}, {Type: 0x108, Value: []byte{1}}}, 2)
+		require.NoError(b, err)
+		require.Len(b, found, 1)
+		b.Run(kind.String()+"/raw", func(b *testing.B) {
+			out := make([]byte, 512)
+			for b.Loop() {
+				if _, err := s.Sign(&hsm.Mechanism{Type: way.mech}, found[0], way.data, out); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(kind.String()+"/token", func(b *testing.B) {
+			for b.Loop() {
+				if _, err := token.Sign(ctx, ref, way.how, digest); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(kind.String()+"/token, parallel", func(b *testing.B) {
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, err := token.Sign(ctx, ref, way.how, digest); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
 	}
 }
