@@ -252,20 +252,22 @@ func TestCarry(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, found)
 	})
-	t.Run("HMAC", func(t *testing.T) {
-		order := hsm.Template{KeyRef: hsmtest.Ref("multi-Region"), Kind: hsm.HMAC512, Usage: signs, Extractable: true}
-		_, err = from.Generate(ctx, order)
-		require.NoError(t, err)
-		w, err := from.Wrap(ctx, kek.KeyRef, order.KeyRef, order.Kind)
-		require.NoError(t, err)
-		_, err = to.Unwrap(ctx, order, kek.KeyRef, w)
-		require.NoError(t, err)
-		one, err := from.MAC(ctx, order.KeyRef, crypto.SHA512, []byte("m"))
-		require.NoError(t, err)
-		two, err := to.MAC(ctx, order.KeyRef, crypto.SHA512, []byte("m"))
-		require.NoError(t, err)
-		require.Equal(t, one, two)
-	})
+	for kind, hash := range map[hsm.Kind]crypto.Hash{hsm.HMAC224: crypto.SHA224, hsm.HMAC512: crypto.SHA512} {
+		t.Run(kind.String(), func(t *testing.T) {
+			order := hsm.Template{KeyRef: hsmtest.Ref("multi-Region"), Kind: kind, Usage: signs, Extractable: true}
+			_, err = from.Generate(ctx, order)
+			require.NoError(t, err)
+			w, err := from.Wrap(ctx, kek.KeyRef, order.KeyRef, order.Kind)
+			require.NoError(t, err)
+			_, err = to.Unwrap(ctx, order, kek.KeyRef, w)
+			require.NoError(t, err)
+			one, err := from.MAC(ctx, order.KeyRef, hash, []byte("m"))
+			require.NoError(t, err)
+			two, err := to.MAC(ctx, order.KeyRef, hash, []byte("m"))
+			require.NoError(t, err)
+			require.Equal(t, one, two)
+		})
+	}
 	for _, kind := range []hsm.Kind{hsm.RSA2048, hsm.ECP256, hsm.ECP384, hsm.ECSecp256k1} {
 		t.Run(kind.String(), func(t *testing.T) {
 			order := hsm.Template{KeyRef: hsmtest.Ref("multi-Region"), Kind: kind, Usage: signs, Extractable: true}

@@ -49,6 +49,11 @@ type Template struct {
 	Kind        Kind
 	Usage       Usage
 	Extractable bool // may leave the token wrapped; otherwise never
+
+	// padded: the value may have got zeros up to a multiple of eight bytes on
+	// its way, as SoftHSM2 2.6.1 adds before it wraps. To an HMAC of 28 bytes
+	// they make no difference (RFC 2104 section 2), and no other key has them.
+	padded bool
 }
 
 // Object describes one object on a token.

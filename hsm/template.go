@@ -175,7 +175,7 @@ func (t Template) differs(o Object, class uint) string {
 	note(o.KeyType == nameOr(keyTypeNames, row.keyType, "CKK"), "CKA_KEY_TYPE")
 	note(string(o.ID) == string(t.ID), "CKA_ID")
 	note(o.Label == t.Label, "CKA_LABEL")
-	note(o.Bits == 0 || o.Bits == row.bits, "size")
+	note(o.Bits == 0 || o.Bits == row.bits || t.padded && o.Bits == (row.bits+63)/64*64, "size")
 	if class == ckoPublicKey {
 		note(t.Usage&publicUses&^o.Usage == 0, "usages")
 		return strings.Join(bad, ", ")

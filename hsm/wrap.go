@@ -103,6 +103,7 @@ func (t *Token) unwrapWith(ctx context.Context, order Template, class uint, wrap
 		return Object{}, failf(op, BadInput, "a wrapped key of %d bytes", len(blob))
 	}
 	blob = append([]byte(nil), blob...)
+	order.padded = order.Kind == HMAC224
 	var made Object
 	tried := false
 	err := t.repeat(ctx, op, func(ctx context.Context) error {

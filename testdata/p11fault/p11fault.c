@@ -59,8 +59,14 @@ static const char *const names[] = {
 #define OBJECT_HANDLE_INVALID 0x82UL
 #define PIN_LOCKED 0xa4UL
 #define SESSION_COUNT 0xb1UL
+#define TOKEN_WRITE_PROTECTED 0xe2UL
+#define AES_GCM 0x1087UL
+#define WRITE_PROTECTED_FLAG 0x2UL
 
-enum what { FAIL, HANG, SLOW, SESSIONS, LOSE, GONE, QUIET, LOCK, REUSE, BADLINE };
+struct mechanism { W type; void *param; W len; };
+struct gcm { unsigned char *iv; W iv_len; W iv_bits; unsigned char *aad; W aad_len; W tag_bits; };
+
+enum what { FAIL, HANG, SLOW, SESSIONS, LOSE, GONE, QUIET, LOCK, REUSE, OWNIV, PROTECT, BADLINE };
 
 struct rule {
 	char line[256];
@@ -149,6 +155,7 @@ static void parse(struct rule *r)
 	static const struct { const char *name; enum what what; } words[] = {
 		{"fail", FAIL}, {"hang", HANG}, {"slow", SLOW}, {"sessions", SESSIONS}, {"lose-sessions", LOSE},
 		{"gone", GONE}, {"gone-quietly", QUIET}, {"lock-pin", LOCK}, {"reuse-handles", REUSE},
+		{"own-iv", OWNIV}, {"write-protected", PROTECT},
 	};
 	size_t i;
 
@@ -293,9 +300,26 @@ static int quiet(int fn, W *rv)
 	return 0;
 }
 
+/* As AWS CloudHSM: the caller's IV is ignored, and the token's own written to
+   where it stood. */
+static void own_iv(struct mechanism *m)
+{
+	struct gcm *p;
+	int fd;
+
+	if (m == NULL || m->type != AES_GCM || m->len != sizeof *p)
+		return;
+	p = m->param;
+	if ((fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC)) < 0)
+		return;
+	if (read(fd, p->iv, p->iv_len) < 0)
+		perror("p11fault: urandom");
+	close(fd);
+}
+
 /* before decides about a call: 1 if it is not to be made. *after, if set, is
    the code to give once it was made. */
-static int before(int fn, W *rv, W *after)
+static int before(int fn, const W *args, W *rv, W *after)
 {
 	struct rule *r;
 	long ms = 0;
@@ -327,6 +351,12 @@ static int before(int fn, W *rv, W *after)
 		*rv = PIN_LOCKED;
 		over = 1;
 	}
+	if (!over && fn == I_OpenSession && find(PROTECT) != NULL && (args[1] & 2)) { /* CKF_RW_SESSION */
+		*rv = TOKEN_WRITE_PROTECTED;
+		over = 1;
+	}
+	if (!over && fn == I_EncryptInit && find(OWNIV) != NULL)
+		own_iv((struct mechanism *)args[1]);
 	if (!over && fn == I_OpenSession && (r = find(SESSIONS)) != NULL && (W)open_sessions >= r->code) {
 		*rv = SESSION_COUNT;
 		over = 1;
@@ -422,6 +452,12 @@ static W finish(int fn, W rv, W after, W *a)
 		}
 		pthread_mutex_unlock(&mutex);
 	}
+	if (rv == OK && fn == I_GetTokenInfo) {
+		pthread_mutex_lock(&mutex);
+		if (find(PROTECT) != NULL) /* flags follow 96 bytes of text */
+			*(W *)(a[1] + 96) |= WRITE_PROTECTED_FLAG;
+		pthread_mutex_unlock(&mutex);
+	}
 	if (rv == OK && fn == I_GenerateKeyPair) {
 		*(W *)a[6] = from_real(*(W *)a[6]);
 		*(W *)a[7] = from_real(*(W *)a[7]);
@@ -475,7 +511,7 @@ static void swap_setting(void)
 	static W w_##name(P##args) \
 	{ \
 		W a[] = {N##args}, rv = OK, after = OK; \
-		if (before(I_##name, &rv, &after)) \
+		if (before(I_##name, a, &rv, &after)) \
 			return rv; \
 		if (handle) \
 			a[handle ? handle - 1 : 0] = to_real(a[handle ? handle - 1 : 0]); \
