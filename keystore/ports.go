@@ -15,8 +15,9 @@ type Directory interface {
 	LookupAlias(ctx context.Context, region, name string) (*Alias, error)
 	// LookupStore gives the custom key store, or ErrNoRow.
 	LookupStore(ctx context.Context, region string, id StoreID) (*Store, error)
-	// LookupGrants gives the grants on a key; nil where there are none.
-	LookupGrants(ctx context.Context, region string, id KeyID) ([]*Grant, error)
+	// LookupGrants gives the grants on a key whose grantee is this very text, by id; nil where there are none. Its cost is
+	// that of these grants, however many others the key has.
+	LookupGrants(ctx context.Context, region string, id KeyID, grantee string) ([]*Grant, error)
 }
 
 // DB is the appliance's state. Update runs fn in one transaction that is durable when Update returns nil (synchronous

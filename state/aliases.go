@@ -45,7 +45,7 @@ func (t *tx) UpdateAlias(a *keystore.Alias) error {
 func (t *tx) aliasChanged(a *keystore.Alias) {
 	c := *a
 	c.Created, c.Updated = at(a.Created).Time, at(a.Updated).Time
-	note(&t.aliases, ref{a.Region, a.Name}, &c)
+	note(&t.aliases, ref{region: a.Region, name: a.Name}, &c)
 }
 
 // DeleteAlias removes an alias that exists.
@@ -54,7 +54,7 @@ func (t *tx) DeleteAlias(region, name string) error {
 	if err != nil {
 		return about(err, "delete alias %q in %s", name, region)
 	}
-	note(&t.aliases, ref{region, name}, nil)
+	note(&t.aliases, ref{region: region, name: name}, nil)
 	return nil
 }
 

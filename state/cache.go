@@ -56,7 +56,11 @@ func (c *cache[V]) init(limit int64, size func(*V) int64) {
 }
 
 func (c *cache[V]) hash(r ref) uint64 {
-	return maphash.String(c.seed, r.name) ^ bits.RotateLeft64(maphash.String(c.seed, r.region), 17)
+	h := maphash.String(c.seed, r.name) ^ bits.RotateLeft64(maphash.String(c.seed, r.region), 17)
+	if r.grantee != "" {
+		h ^= bits.RotateLeft64(maphash.String(c.seed, r.grantee), 31)
+	}
+	return h
 }
 
 func (c *cache[V]) gen(hash uint64) *atomic.Uint64 { return &c.gens[hash>>56] }

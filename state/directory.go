@@ -13,7 +13,7 @@ import (
 type changes struct {
 	keys       map[ref]*keystore.Key
 	aliases    map[ref]*keystore.Alias
-	grants     map[ref]struct{} // by key
+	grants     map[ref]struct{} // by key and grantee
 	stores     map[ref]*keystore.Store
 	principals bool
 }
@@ -122,7 +122,7 @@ func (d *DB) load(ctx context.Context, fn func(t *tx) error) error {
 
 // LookupKey gives the key, or ErrNoRow.
 func (d *DB) LookupKey(ctx context.Context, region string, id keystore.KeyID) (*keystore.Key, error) {
-	r := ref{region, string(id)}
+	r := ref{region: region, name: string(id)}
 	if k := d.directory.keys.get(r); k != nil {
 		return k, nil
 	}
@@ -131,21 +131,21 @@ func (d *DB) LookupKey(ctx context.Context, region string, id keystore.KeyID) (*
 
 // LookupAlias gives the alias by its full name, or ErrNoRow.
 func (d *DB) LookupAlias(ctx context.Context, region, name string) (*keystore.Alias, error) {
-	r := ref{region, name}
+	r := ref{region: region, name: name}
 	if a := d.directory.aliases.get(r); a != nil {
 		return a, nil
 	}
 	return lookup(ctx, d, &d.directory.aliases, r, func(t *tx) (*keystore.Alias, error) { return t.Alias(region, name) })
 }
 
-// LookupGrants gives the grants on a key by id; nil where there are none.
-func (d *DB) LookupGrants(ctx context.Context, region string, id keystore.KeyID) ([]*keystore.Grant, error) {
-	r := ref{region, string(id)}
+// LookupGrants gives the grants on a key to one grantee, by id; nil where there are none, which is kept as well.
+func (d *DB) LookupGrants(ctx context.Context, region string, id keystore.KeyID, grantee string) ([]*keystore.Grant, error) {
+	r := ref{region, string(id), grantee}
 	if g := d.directory.grants.get(r); g != nil {
 		return g.grants, nil
 	}
 	g, err := lookup(ctx, d, &d.directory.grants, r, func(t *tx) (*grantList, error) {
-		grants, err := t.allGrants(region, id)
+		grants, err := t.grantsTo(region, id, grantee)
 		return &grantList{grants}, err
 	})
 	if err != nil {
@@ -178,7 +178,7 @@ func (d *DB) LookupStore(ctx context.Context, region string, id keystore.StoreID
 			return nil, err
 		}
 	}
-	if s := (*held)[ref{region, string(id)}]; s != nil {
+	if s := (*held)[ref{region: region, name: string(id)}]; s != nil {
 		return s, nil
 	}
 	return nil, about(keystore.ErrNoRow, "custom key store %s in %s", id, region)
@@ -192,7 +192,7 @@ func (d *DB) loadStores(ctx context.Context) (*map[ref]*keystore.Store, error) {
 	err := d.load(ctx, func(t *tx) error {
 		all, err := t.allStores()
 		for _, s := range all {
-			held[ref{s.Region, string(s.ID)}] = s
+			held[ref{region: s.Region, name: string(s.ID)}] = s
 		}
 		return err
 	})

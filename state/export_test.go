@@ -12,7 +12,7 @@ func NewCache(limit int64) *Cache {
 
 // Get tells also whether the value is held.
 func (c *Cache) Get(name string) (string, bool) {
-	v := c.c.get(ref{"r", name})
+	v := c.c.get(ref{region: "r", name: name})
 	if v == nil {
 		return "", false
 	}
@@ -20,10 +20,10 @@ func (c *Cache) Get(name string) (string, bool) {
 }
 
 // Put and the others are those of the cache.
-func (c *Cache) Put(name, v string)             { c.c.put(ref{"r", name}, &v) }
-func (c *Cache) Drop(name string)               { c.c.drop(ref{"r", name}) }
-func (c *Cache) Generation(name string) uint64  { return c.c.generation(ref{"r", name}) }
-func (c *Cache) Fill(name, v string, at uint64) { c.c.fill(ref{"r", name}, &v, at) }
+func (c *Cache) Put(name, v string)             { c.c.put(ref{region: "r", name: name}, &v) }
+func (c *Cache) Drop(name string)               { c.c.drop(ref{region: "r", name: name}) }
+func (c *Cache) Generation(name string) uint64  { return c.c.generation(ref{region: "r", name: name}) }
+func (c *Cache) Fill(name, v string, at uint64) { c.c.fill(ref{region: "r", name: name}, &v, at) }
 func (c *Cache) Size() (bytes int64, count int) { return c.c.bytes, c.c.count }
 func (c *Cache) Buckets() int                   { return len(c.c.table.Load().buckets) }
 func (c *Cache) Longest() (longest int) {

@@ -83,17 +83,21 @@ func (t *tx) InsertGrant(g *keystore.Grant) error {
 	if err != nil {
 		return about(err, "insert grant %q on key %s", g.ID, g.KeyID)
 	}
-	note(&t.grants, ref{g.Region, string(g.KeyID)}, struct{}{})
+	note(&t.grants, ref{g.Region, string(g.KeyID), g.Grantee}, struct{}{})
 	return nil
 }
 
 // DeleteGrant removes a grant that exists.
 func (t *tx) DeleteGrant(region string, key keystore.KeyID, grantID string) error {
-	err := t.one("DELETE FROM grants WHERE region = ? AND key_id = ? AND id = ?", region, key, grantID)
+	var grantee optional
+	err := t.row("SELECT grantee FROM grants WHERE region = ? AND key_id = ? AND id = ?", []any{region, key, grantID}, &grantee)
+	if err == nil {
+		err = t.one("DELETE FROM grants WHERE region = ? AND key_id = ? AND id = ?", region, key, grantID)
+	}
 	if err != nil {
 		return about(err, "delete grant %q on key %s", grantID, key)
 	}
-	note(&t.grants, ref{region, string(key)}, struct{}{})
+	note(&t.grants, ref{region, string(key), string(grantee)}, struct{}{})
 	return nil
 }
 
@@ -110,8 +114,9 @@ func (t *tx) Grants(region string, key keystore.KeyID, grantee, grantID, after s
 	return grants, about(err, "list grants on key %s", key)
 }
 
-func (t *tx) allGrants(region string, key keystore.KeyID) ([]*keystore.Grant, error) {
-	grants, err := list(t, scanGrant, "SELECT "+grantColumns+" FROM grants WHERE region = ? AND key_id = ? ORDER BY id", region, key)
+func (t *tx) grantsTo(region string, key keystore.KeyID, grantee string) ([]*keystore.Grant, error) {
+	grants, err := list(t, scanGrant, "SELECT "+grantColumns+" FROM grants WHERE region = ? AND key_id = ? AND grantee = ? ORDER BY id",
+		region, key, grantee)
 	return grants, about(err, "read grants on key %s", key)
 }
 

@@ -159,7 +159,7 @@ func (t *tx) keyChanged(r *keyRow) error {
 	if err != nil {
 		return err
 	}
-	note(&t.keys, ref{k.Region, string(k.ID)}, k)
+	note(&t.keys, ref{region: k.Region, name: string(k.ID)}, k)
 	return nil
 }
 
@@ -181,6 +181,11 @@ func (t *tx) deleteKey(k *keystore.Key) error {
 	if err != nil {
 		return err
 	}
+	grantees, err := list(t, scanText, "SELECT DISTINCT grantee FROM grants WHERE region = ? AND key_id = ? AND grantee IS NOT NULL",
+		k.Region, k.ID)
+	if err != nil {
+		return err
+	}
 	for _, statement := range []string{
 		"DELETE FROM aliases WHERE region = ? AND target = ?",
 		"DELETE FROM grants WHERE region = ? AND key_id = ?",
@@ -190,12 +195,14 @@ func (t *tx) deleteKey(k *keystore.Key) error {
 		}
 	}
 	for _, name := range names {
-		note(&t.aliases, ref{k.Region, name}, nil)
+		note(&t.aliases, ref{region: k.Region, name: name}, nil)
 	}
-	note(&t.grants, ref{k.Region, string(k.ID)}, struct{}{})
+	for _, grantee := range grantees {
+		note(&t.grants, ref{k.Region, string(k.ID), grantee}, struct{}{})
+	}
 	if err := t.one("DELETE FROM keys WHERE region = ? AND id = ?", k.Region, k.ID); err != nil {
 		return err
 	}
-	note(&t.keys, ref{k.Region, string(k.ID)}, nil)
+	note(&t.keys, ref{region: k.Region, name: string(k.ID)}, nil)
 	return nil
 }

@@ -126,7 +126,7 @@ func (t *tx) storeChanged(r *storeRow) error {
 	if err != nil {
 		return err
 	}
-	note(&t.stores, ref{s.Region, string(s.ID)}, s)
+	note(&t.stores, ref{region: s.Region, name: string(s.ID)}, s)
 	return nil
 }
 
@@ -145,7 +145,7 @@ func (t *tx) DeleteStore(region string, id keystore.StoreID) error {
 	if err != nil {
 		return about(err, "delete custom key store %s in %s", id, region)
 	}
-	note(&t.stores, ref{region, string(id)}, nil)
+	note(&t.stores, ref{region: region, name: string(id)}, nil)
 	return nil
 }
 

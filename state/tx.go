@@ -16,8 +16,8 @@ var (
 	ErrEnded = errors.New("the transaction has ended")
 )
 
-// ref names a row of the directory within its Region.
-type ref struct{ region, name string }
+// ref names a row of the directory within its Region; of grants, all those on a key (name) to one grantee.
+type ref struct{ region, name, grantee string }
 
 // tx is one transaction, or (with write false and nothing begun) a single read. One goroutine uses it at a time.
 type tx struct {

@@ -27,7 +27,7 @@ type Step struct {
 	Why    string `json:"why"`    // why it does not apply, or in which way it does
 }
 
-// Explain decides like Admit and tells of every statement and grant whether it applies, and why not. It is for commands, not
+// Explain decides like Admit and tells of every statement, and every grant to the caller, whether it applies, and why not. It is for commands, not
 // for the path of requests.
 func (g *Gate) Explain(ctx context.Context, r *Request) (*Explanation, error) {
 	d, err := g.Authorize(ctx, r)
@@ -49,18 +49,32 @@ func (g *Gate) Explain(ctx context.Context, r *Request) (*Explanation, error) {
 		}
 	}
 	if r.Key != nil {
-		list, err := g.cfg.Directory.LookupGrants(ctx, r.Key.Region, r.Key.ID)
-		if err != nil {
-			return nil, fmt.Errorf("look up grants of %s: %w", r.Key.ARN(), err)
-		}
-		for _, grant := range list {
-			x.Steps = append(x.Steps, e.grantStep(grant))
+		if err := x.grants(ctx, g.cfg.Directory, &e); err != nil {
+			return nil, err
 		}
 		if d.Allowed && !r.NoStateCheck {
 			x.State = keystore.Admit(r.Action, r.Key, r.Conn)
 		}
 	}
 	return x, e.err
+}
+
+// grants adds the steps of the grants to the caller; those to others can't matter, and may be fifty thousand.
+func (x *Explanation) grants(ctx context.Context, d keystore.Directory, e *evaluation) error {
+	k := e.req.Key
+	for _, grantee := range grantees(e.req.Caller) {
+		if grantee == "" {
+			continue
+		}
+		list, err := d.LookupGrants(ctx, k.Region, k.ID, grantee)
+		if err != nil {
+			return fmt.Errorf("look up grants of %s: %w", k.ARN(), err)
+		}
+		for _, grant := range list {
+			x.Steps = append(x.Steps, e.grantStep(grant))
+		}
+	}
+	return nil
 }
 
 // policy adds the steps of one policy.
@@ -122,8 +136,8 @@ func (e *evaluation) grantStep(g *keystore.Grant) Step {
 	step := Step{Where: "grants", What: "grant " + g.ID, Effect: Allow, Taken: e.grantAllows(g), Why: "applies"}
 	switch {
 	case step.Taken:
-	case !grantedTo(g, e.req.Caller):
-		step.Why = "is for another grantee"
+	case g.SourceARN != "":
+		step.Why = "its SourceArn constraint is for AWS services, which call no appliance"
 	case !contextFits(g, e.req.EncryptionContext):
 		step.Why = "its constraints want another encryption context"
 	default:

@@ -138,12 +138,17 @@ func (g *Gate) Authorize(ctx context.Context, r *Request) (Decision, error) {
 	if d.Allowed || r.Key == nil || d.Reason != NotInKeyPolicy && d.Reason != NotInIdentityPolicy {
 		return d, nil
 	}
-	grants, err := g.cfg.Directory.LookupGrants(ctx, r.Key.Region, r.Key.ID)
-	if err != nil {
-		return d, fmt.Errorf("look up grants of %s: %w", r.Key.ARN(), err)
-	}
-	if grant := e.findGrant(grants); grant != nil {
-		return Decision{Allowed: true, Reason: AllowedByGrant, Grant: grant}, nil
+	for _, grantee := range grantees(r.Caller) {
+		if grantee == "" {
+			continue
+		}
+		list, err := g.cfg.Directory.LookupGrants(ctx, r.Key.Region, r.Key.ID, grantee)
+		if err != nil {
+			return d, fmt.Errorf("look up grants of %s: %w", r.Key.ARN(), err)
+		}
+		if grant := e.findGrant(list); grant != nil {
+			return Decision{Allowed: true, Reason: AllowedByGrant, Grant: grant}, nil
+		}
 	}
 	return d, nil
 }

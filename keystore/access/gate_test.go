@@ -35,8 +35,14 @@ type grants struct {
 	err  error
 }
 
-func (g grants) LookupGrants(context.Context, string, keystore.KeyID) ([]*keystore.Grant, error) {
-	return g.list, g.err
+func (g grants) LookupGrants(_ context.Context, _ string, _ keystore.KeyID, grantee string) ([]*keystore.Grant, error) {
+	var to []*keystore.Grant
+	for _, one := range g.list {
+		if one.Grantee == grantee {
+			to = append(to, one)
+		}
+	}
+	return to, g.err
 }
 
 func gate(list ...*keystore.Grant) *access.Gate {

@@ -155,7 +155,7 @@ func BenchmarkLookupOthersHit(b *testing.B) {
 	for name, fn := range map[string]func() error{
 		"alias":  func() error { _, err := db.LookupAlias(ctx, statetest.Region, "alias/00000001"); return err },
 		"store":  func() error { _, err := db.LookupStore(ctx, statetest.Region, store.ID); return err },
-		"grants": func() error { _, err := db.LookupGrants(ctx, statetest.Region, id); return err },
+		"grants": func() error { _, err := db.LookupGrants(ctx, statetest.Region, id, statetest.Grantee); return err },
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -23,7 +23,7 @@ func directoryFollows(t *testing.T, db keystore.DB) {
 	for _, name := range []string{"alias/a", "alias/b"} {
 		assert.Equal(t, KeyID(2), need[*keystore.Alias](t)(db.LookupAlias(ctx, Region, name)).Target)
 	}
-	assert.Len(t, need[[]*keystore.Grant](t)(db.LookupGrants(ctx, Region, KeyID(1))), 2)
+	assert.Len(t, need[[]*keystore.Grant](t)(db.LookupGrants(ctx, Region, KeyID(1), Grantee)), 2)
 	assert.Equal(t, keystore.Connected, need[*keystore.Store](t)(db.LookupStore(ctx, Region, Store(Region, 1).ID)).Conn)
 	need[*keystore.Store](t)(db.LookupStore(ctx, Region, Store(Region, 2).ID))
 
@@ -148,7 +148,7 @@ func directoryConcurrent(t *testing.T, db keystore.DB) {
 		},
 		func() {
 			least := grantRound.Load()
-			g, err := db.LookupGrants(ctx, Region, KeyID(1))
+			g, err := db.LookupGrants(ctx, Region, KeyID(1), Grantee)
 			assert.NoError(t, err)
 			assert.GreaterOrEqual(t, int64(len(g)), least)
 		},

@@ -49,7 +49,7 @@ func aliases(t *testing.T, db keystore.DB) {
 func grants(t *testing.T, db keystore.DB) {
 	full := Grant(Region, KeyID(1), 1)
 	bare := &keystore.Grant{ID: "bare", KeyID: KeyID(1), Region: Region}
-	bare2 := &keystore.Grant{ID: "bare2", KeyID: KeyID(1), Region: Region}
+	bare2 := &keystore.Grant{ID: "bare2", KeyID: KeyID(1), Region: Region, Grantee: "other"}
 	change(t, db, func(tx keystore.Tx) {
 		require.NoError(t, tx.InsertKey(Key(Region, 1)))
 		require.NoError(t, tx.InsertKey(Key(Region, 2)))
@@ -75,9 +75,18 @@ func grants(t *testing.T, db keystore.DB) {
 		assert.Equal(t, []*keystore.Grant{full}, need[[]*keystore.Grant](t)(tx.GrantsByName(Region, KeyID(1), "payroll")))
 		assert.Equal(t, 3, need[int](t)(tx.CountGrants(Region, KeyID(1))))
 	})
-	assert.Equal(t, []*keystore.Grant{full, bare, bare2}, need[[]*keystore.Grant](t)(db.LookupGrants(t.Context(), Region, KeyID(1))))
+	to := func(grantee string) []*keystore.Grant {
+		return need[[]*keystore.Grant](t)(db.LookupGrants(t.Context(), Region, KeyID(1), grantee))
+	}
+	assert.Equal(t, []*keystore.Grant{full}, to(Grantee))
+	assert.Equal(t, []*keystore.Grant{bare2}, to("other"))
+	assert.Nil(t, to("nobody"))
 	change(t, db, func(tx keystore.Tx) { require.NoError(t, tx.DeleteGrant(Region, KeyID(1), full.ID)) })
-	assert.Equal(t, []*keystore.Grant{bare, bare2}, need[[]*keystore.Grant](t)(db.LookupGrants(t.Context(), Region, KeyID(1))))
+	assert.Nil(t, to(Grantee))
+	assert.Equal(t, []*keystore.Grant{bare2}, to("other"))
+	late := &keystore.Grant{ID: "late", KeyID: KeyID(1), Region: Region, Grantee: "nobody"}
+	change(t, db, func(tx keystore.Tx) { require.NoError(t, tx.InsertGrant(late)) })
+	assert.Equal(t, []*keystore.Grant{late}, to("nobody"), "that there was none is not remembered")
 }
 
 func grantsInPages(t *testing.T, db keystore.DB) {

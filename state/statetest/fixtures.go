@@ -60,11 +60,14 @@ func Alias(region, name string, target keystore.KeyID) *keystore.Alias {
 	return &keystore.Alias{Name: name, Account: Account, Region: region, Target: target, Created: Noon, Updated: Noon.Add(1)}
 }
 
+// Grantee is the grantee of every Grant.
+const Grantee = "arn:aws:iam::" + Account + ":role/worker"
+
 // Grant makes the n-th grant on a key, with every field set.
 func Grant(region string, key keystore.KeyID, n int) *keystore.Grant {
 	return &keystore.Grant{
 		ID: fmt.Sprintf("%064x", n), KeyID: key, Region: region, Name: "payroll",
-		Grantee: "arn:aws:iam::" + Account + ":role/worker", GranteeService: "worker.amazonaws.com",
+		Grantee: Grantee, GranteeService: "worker.amazonaws.com",
 		Retiring: "arn:aws:iam::" + Account + ":role/admin", RetiringService: "admin.amazonaws.com",
 		Issuer: "arn:aws:iam::" + Account + ":root", Operations: []string{"Decrypt", "Encrypt"},
 		ContextEquals: map[string]string{"a": "b"}, ContextSubset: map[string]string{"c": "d"}, SourceARN: "arn:aws:s3:::x",

@@ -81,7 +81,7 @@ func keysDeleted(t *testing.T, db keystore.DB) {
 		require.NoError(t, tx.InsertAlias(Alias(Region, "alias/second", gone.ID)))
 	})
 	for _, id := range []keystore.KeyID{gone.ID, kept.ID} { // into the directory
-		need[[]*keystore.Grant](t)(db.LookupGrants(t.Context(), Region, id))
+		need[[]*keystore.Grant](t)(db.LookupGrants(t.Context(), Region, id, Grantee))
 		need[*keystore.Alias](t)(db.LookupAlias(t.Context(), Region, "alias/"+string(id)))
 	}
 	// A stale caller removes nothing, even when it carries on.
@@ -90,7 +90,7 @@ func keysDeleted(t *testing.T, db keystore.DB) {
 		stale.Revision = 7
 		require.ErrorIs(t, tx.DeleteKey(stale), keystore.ErrStale)
 	})
-	assert.Len(t, need[[]*keystore.Grant](t)(db.LookupGrants(t.Context(), Region, gone.ID)), 1)
+	assert.Len(t, need[[]*keystore.Grant](t)(db.LookupGrants(t.Context(), Region, gone.ID, Grantee)), 1)
 
 	change(t, db, func(tx keystore.Tx) { require.NoError(t, tx.DeleteKey(gone)) })
 	_, err := db.LookupKey(t.Context(), Region, gone.ID)
@@ -99,7 +99,7 @@ func keysDeleted(t *testing.T, db keystore.DB) {
 		_, err = db.LookupAlias(t.Context(), Region, name)
 		assert.ErrorIs(t, err, keystore.ErrNoRow)
 	}
-	assert.Nil(t, need[[]*keystore.Grant](t)(db.LookupGrants(t.Context(), Region, gone.ID)))
+	assert.Nil(t, need[[]*keystore.Grant](t)(db.LookupGrants(t.Context(), Region, gone.ID, Grantee)))
 	look(t, db, func(tx keystore.Tx) {
 		assert.Zero(t, need[int](t)(tx.CountAliases(Region, gone.ID)))
 		assert.Zero(t, need[int](t)(tx.CountGrants(Region, gone.ID)))

@@ -65,7 +65,7 @@ func untouched(t *testing.T, db keystore.DB) {
 	assert.Equal(t, KeyID(1), need[*keystore.Alias](t)(db.LookupAlias(ctx, Region, "alias/a")).Target)
 	_, err = db.LookupAlias(ctx, Region, "alias/b")
 	assert.ErrorIs(t, err, keystore.ErrNoRow)
-	assert.Len(t, need[[]*keystore.Grant](t)(db.LookupGrants(ctx, Region, KeyID(1))), 1)
+	assert.Len(t, need[[]*keystore.Grant](t)(db.LookupGrants(ctx, Region, KeyID(1), Grantee)), 1)
 	assert.Equal(t, keystore.Failed, need[*keystore.Store](t)(db.LookupStore(ctx, Region, Store(Region, 1).ID)).Conn)
 	_, err = db.LookupStore(ctx, Region, Store(Region, 2).ID)
 	assert.ErrorIs(t, err, keystore.ErrNoRow)
@@ -91,7 +91,7 @@ func furnish(t *testing.T, db keystore.DB, warm bool) {
 	if warm {
 		need[*keystore.Key](t)(db.LookupKey(t.Context(), Region, KeyID(1)))
 		need[*keystore.Alias](t)(db.LookupAlias(t.Context(), Region, "alias/a"))
-		need[[]*keystore.Grant](t)(db.LookupGrants(t.Context(), Region, KeyID(1)))
+		need[[]*keystore.Grant](t)(db.LookupGrants(t.Context(), Region, KeyID(1), Grantee))
 		need[*keystore.Store](t)(db.LookupStore(t.Context(), Region, Store(Region, 1).ID))
 	}
 }
