@@ -18,7 +18,11 @@ func (s *Service) CreateKey(ctx context.Context, c *keystore.Caller, in *CreateK
 	if err != nil {
 		return nil, err
 	}
-	if err := s.mayCreate(ctx, c, in, d); err != nil {
+	id, err := keystore.NewKeyID(s.cfg.Random, in.MultiRegion)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.mayCreate(ctx, c, in, d, keystore.KeyARN(c.Region, c.Account, id)); err != nil {
 		return nil, err
 	}
 	if d.rule.later != "" {
@@ -28,7 +32,7 @@ func (s *Service) CreateKey(ctx context.Context, c *keystore.Caller, in *CreateK
 	if err != nil {
 		return nil, err
 	}
-	k, err := s.draft(c, in, d, store)
+	k, err := s.draft(c, id, in, d, store)
 	if err != nil {
 		return nil, err
 	}
@@ -41,13 +45,13 @@ func (s *Service) CreateKey(ctx context.Context, c *keystore.Caller, in *CreateK
 	return s.view(k), nil
 }
 
-// mayCreate authorises; tags need a permission of their own.
-func (s *Service) mayCreate(ctx context.Context, c *keystore.Caller, in *CreateKeyInput, d *design) error {
+// mayCreate authorises. Tags need a permission of their own, which is about the key that is to be.
+func (s *Service) mayCreate(ctx context.Context, c *keystore.Caller, in *CreateKeyInput, d *design, keyARN string) error {
 	r := access.Request{Caller: c, Action: keystore.ActionCreateKey, Resource: "*", Conditions: d.conditions(in)}
 	if err := s.admit(ctx, &r); err != nil || len(d.tags) == 0 {
 		return err
 	}
-	r.Permission = "kms:TagResource"
+	r.Permission, r.Resource = "kms:TagResource", keyARN
 	return s.admit(ctx, &r)
 }
 
@@ -83,11 +87,7 @@ func (s *Service) home(ctx context.Context, c *keystore.Caller, in *CreateKeyInp
 }
 
 // draft is the key as it will be.
-func (s *Service) draft(c *keystore.Caller, in *CreateKeyInput, d *design, store *keystore.Store) (*keystore.Key, error) {
-	id, err := keystore.NewKeyID(s.cfg.Random, in.MultiRegion)
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) draft(c *keystore.Caller, id keystore.KeyID, in *CreateKeyInput, d *design, store *keystore.Store) (*keystore.Key, error) {
 	material, err := keystore.NewMaterialID(s.cfg.Random)
 	if err != nil {
 		return nil, err
