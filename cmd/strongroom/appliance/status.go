@@ -187,3 +187,6 @@ func (a *Appliance) snapshot(ctx context.Context) (*metrics.Snapshot, error) {
 	}
 	return snap, nil
 }
+
+// DefaultToken gives the token behind a Region's default store, for measurements.
+func (a *Appliance) DefaultToken(region string) *hsm.Token { return a.defaults[region].Token() }
