@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -166,6 +167,15 @@ func (f *File) Append(ctx context.Context, e *Event, durable bool) error {
 		b.buf = b.buf[:start]
 		f.mu.Unlock()
 		return ErrTooLarge
+	}
+	// One record, one line, also where a caller wrote an object with line ends in it.
+	for rec := b.buf[start:]; ; {
+		i := bytes.IndexByte(rec, '\n')
+		if i < 0 {
+			break
+		}
+		rec[i] = ' '
+		rec = rec[i+1:]
 	}
 	b.ends = append(b.ends, len(b.buf))
 	if !durable && len(b.ends) == 1 {

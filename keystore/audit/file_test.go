@@ -274,6 +274,17 @@ func TestRecordsHaveALimit(t *testing.T) {
 	assert.Equal(t, int64(3), whole(t, dir).Records)
 }
 
+func TestARecordIsOneLine(t *testing.T) {
+	dir := t.TempDir()
+	f := openLog(t, dir)
+	e := event("Encrypt")
+	e.RequestParameters = audit.WrittenObject([]byte("{\n\"a\":\n1\n}"))
+	require.NoError(t, f.Append(t.Context(), e, true))
+	require.NoError(t, f.Append(t.Context(), event("Decrypt"), true))
+	assert.Equal(t, []string{"Encrypt", "Decrypt"}, names(t, dir))
+	whole(t, dir)
+}
+
 func TestEventIDsDiffer(t *testing.T) {
 	dir := t.TempDir()
 	seen := map[string]bool{}

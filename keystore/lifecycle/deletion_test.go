@@ -210,6 +210,13 @@ func TestReconcilerRunsUntilItIsStopped(t *testing.T) {
 	ctx, cancel := contextOf(t)
 	go func() { done <- r.Run(ctx) }()
 	require.Eventually(t, func() bool { return w.rows("")[0].State == keystore.MaterialDestroyed }, 10*time.Second, time.Millisecond)
+
+	// What a create leaves open while it runs is settled without waiting for the next round.
+	w.token.FailAfter(backendtest.Create, 1, errLost)
+	w.token.Fail(backendtest.Find, 1, errLost)
+	_, err = w.CreateKey(t.Context(), w.root, &lifecycle.CreateKeyInput{})
+	require.Error(t, err)
+	require.Eventually(t, func() bool { return len(w.token.List()) == 0 }, 10*time.Second, time.Millisecond)
 	r.Wake()
 	cancel()
 	require.NoError(t, <-done)

@@ -107,6 +107,7 @@ func (s *Service) abandon(ctx context.Context, m *keystore.Material, cause error
 		s.doubts.add(m.ID, s.now().Add(doubtful))
 	}
 	if _, _, err := s.settlePlanned(ctx, m); err != nil {
+		s.leftOpen()
 		s.cfg.Logger.ErrorContext(ctx, "material of a key that could not be made is not settled yet",
 			"key", m.KeyARN, "cka_id", m.ID.String(), "error", err, "cause", cause)
 	}

@@ -44,7 +44,7 @@ func (r *Reconciler) Wake() {
 	}
 }
 
-// Run reconciles at once, when it is woken, and periodically, until the context ends; it answers nil then.
+// Run reconciles at once, when it is woken, when something is left open, and periodically, until the context ends; it answers nil then.
 func (r *Reconciler) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -53,6 +53,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.wake:
+		case <-r.s.left:
 		case <-timer.C:
 		}
 		report, err := r.ReconcileOnce(ctx)

@@ -51,6 +51,7 @@ type Service struct {
 	cfg    Config
 	busy   registry
 	doubts doubts
+	left   chan struct{} // told of rows that were left open, for the Reconciler; capacity 1
 }
 
 // New makes the service.
@@ -59,11 +60,19 @@ func New(cfg Config) *Service {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
-	return &Service{cfg: cfg}
+	return &Service{cfg: cfg, left: make(chan struct{}, 1)}
 }
 
 // now is the time of one operation: whole milliseconds in UTC, as the API shows times.
 func (s *Service) now() time.Time { return s.cfg.Clock.Now().UTC().Truncate(time.Millisecond) }
+
+// leftOpen tells the Reconciler that there is something to settle.
+func (s *Service) leftOpen() {
+	select {
+	case s.left <- struct{}{}:
+	default:
+	}
+}
 
 func (s *Service) step(name string) {
 	if s.cfg.Hook != nil {

@@ -108,6 +108,9 @@ func (w *Sweeper) SweepOnce(ctx context.Context, now time.Time) (SweepReport, er
 			for _, d := range group {
 				settled, err := w.s.finish(ctx, d.tomb, d.rows)
 				d.leave()
+				if err != nil {
+					w.s.leftOpen()
+				}
 				mu.Lock()
 				report.count(settled)
 				errs = append(errs, err)

@@ -1,0 +1,217 @@
+package lifecycle_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/strongroom/strongroom/keystore"
+	"github.com/strongroom/strongroom/keystore/backend"
+	"github.com/strongroom/strongroom/keystore/backend/backendtest"
+	"github.com/strongroom/strongroom/keystore/lifecycle"
+)
+
+// before runs something once, between a service's reading and its change.
+type before struct {
+	keystore.DB
+	do func()
+}
+
+func (b *before) Update(ctx context.Context, fn func(tx keystore.Tx) error) error {
+	if do := b.do; do != nil {
+		b.do = nil
+		do()
+	}
+	return b.DB.Update(ctx, fn)
+}
+
+// A deletion that is cancelled, or scheduled anew, between the sweeper's look and its transaction is not done.
+func TestCancelInTheLastMoment(t *testing.T) {
+	for name, again := range map[string]bool{"cancelled": false, "cancelled and scheduled again": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			k := w.create(lifecycle.CreateKeyInput{})
+			w.doom(k)
+			late := &before{DB: w.db}
+			cfg := w.cfg
+			cfg.DB = late
+			late.do = func() {
+				_, err := w.CancelKeyDeletion(t.Context(), w.root, string(k.ID))
+				require.NoError(t, err)
+				if again {
+					_, err = w.ScheduleKeyDeletion(t.Context(), w.root, string(k.ID), 7)
+					require.NoError(t, err)
+				}
+			}
+			report, err := lifecycle.NewSweeper(lifecycle.New(cfg)).SweepOnce(t.Context(), w.clock.Now())
+			require.NoError(t, err)
+			assert.Equal(t, lifecycle.SweepReport{}, report)
+			assert.Equal(t, keystore.MaterialLive, w.row(k.ARN()).State)
+			assert.Len(t, w.token.List(), 1)
+		})
+	}
+}
+
+// The state is checked in the transaction too: what was admitted before may have changed.
+func TestChangesMeetTheStateAsItIs(t *testing.T) {
+	for name, call := range map[string]func(s *lifecycle.Service, w *world, k *keystore.Key) error{
+		"DisableKey": func(s *lifecycle.Service, w *world, k *keystore.Key) error {
+			return s.DisableKey(t.Context(), w.root, string(k.ID))
+		},
+		"TagResource": func(s *lifecycle.Service, w *world, k *keystore.Key) error {
+			return s.TagResource(t.Context(), w.root, string(k.ID), []keystore.Tag{{Key: "a"}})
+		},
+		"CreateAlias": func(s *lifecycle.Service, w *world, k *keystore.Key) error {
+			return s.CreateAlias(t.Context(), w.root, "alias/x", string(k.ID))
+		},
+		"ScheduleKeyDeletion": func(s *lifecycle.Service, w *world, k *keystore.Key) error {
+			_, err := s.ScheduleKeyDeletion(t.Context(), w.root, string(k.ID), 30)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			k := w.create(lifecycle.CreateKeyInput{})
+			late := &before{DB: w.db}
+			cfg := w.cfg
+			cfg.DB = late
+			late.do = func() {
+				_, err := w.ScheduleKeyDeletion(t.Context(), w.root, string(k.ID), 7)
+				require.NoError(t, err)
+			}
+			faulty(t, call(lifecycle.New(cfg), w, k), keystore.KindInvalidState, k.ARN()+" is pending deletion.")
+		})
+	}
+}
+
+func TestAliasThatMovesMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	a, b, c := w.create(lifecycle.CreateKeyInput{}), w.create(lifecycle.CreateKeyInput{}), w.create(lifecycle.CreateKeyInput{})
+	require.NoError(t, w.CreateAlias(t.Context(), w.root, "alias/x", string(a.ID)))
+	late := &before{DB: w.db}
+	cfg := w.cfg
+	cfg.DB = late
+	late.do = func() { require.NoError(t, w.UpdateAlias(t.Context(), w.root, "alias/x", string(b.ID))) }
+	require.NoError(t, lifecycle.New(cfg).UpdateAlias(t.Context(), w.root, "alias/x", string(c.ID)))
+	v, err := w.DescribeKey(t.Context(), w.root, "alias/x", nil)
+	require.NoError(t, err)
+	assert.Equal(t, c.ID, v.Key.ID)
+}
+
+func TestResolvedWhileItIsDestroyed(t *testing.T) {
+	var w *world
+	var o *lifecycle.Orphan
+	w = newWorld(t, func(c *lifecycle.Config) {
+		c.Hook = func(step string) {
+			if step == lifecycle.StepDestroyed && o != nil {
+				_, err := lifecycle.NewOrphans(w.Service).Resolve(t.Context(), o.ID, "by hand")
+				require.NoError(t, err)
+				o = nil
+			}
+		}
+	})
+	id, _ := w.store("one")
+	k, orphan := w.orphaned(id)
+	o = orphan
+	_, err := lifecycle.NewOrphans(w.Service).Destroy(t.Context(), orphan.ID)
+	require.NoError(t, err)
+	assert.Equal(t, keystore.MaterialResolved, w.row(k.ARN()).State, "the person's word stays")
+}
+
+// changing is a token on which something happens right after it was listed.
+type changing struct {
+	*backendtest.Memory
+	then func()
+}
+
+func (c *changing) Objects(ctx context.Context, fn func(backend.Object) error) error {
+	err := c.Memory.Objects(ctx, fn)
+	c.then()
+	return err
+}
+
+// Keys come and go while a scan runs; none of that is a difference.
+func TestScanOfATokenThatChanges(t *testing.T) {
+	w := newWorld(t)
+	id, token := w.store("one")
+	_, orphan := w.orphaned(id)
+	doomed := w.inStore(id)
+	w.doom(doomed)
+	w.stores.set(id, &changing{token, func() {
+		_, err := lifecycle.NewOrphans(w.Service).Destroy(t.Context(), orphan.ID)
+		require.NoError(t, err)
+		w.sweep()
+		w.inStore(id)
+	}}, keystore.Connected)
+	r, err := lifecycle.NewOrphans(w.Service).Scan(t.Context(), lifecycle.ScanFilter{})
+	require.NoError(t, err)
+	assert.Empty(t, r.Orphaned)
+	assert.Empty(t, r.Missing)
+	assert.Empty(t, r.Gone)
+	assert.Empty(t, r.Unknown)
+}
+
+// Everything at once, with the sweeper and the reconciler running.
+func TestConcurrentOperations(t *testing.T) {
+	w := newWorld(t)
+	one, tokenOne := w.store("one")
+	ctx, cancel := contextOf(t)
+	var background, callers sync.WaitGroup
+	background.Go(func() { assert.NoError(t, lifecycle.NewSweeper(w.Service).Run(ctx)) })
+	background.Go(func() { assert.NoError(t, lifecycle.NewReconciler(w.Service).Run(ctx)) })
+	for g := range uint64(6) {
+		callers.Go(func() {
+			r := rand.New(rand.NewPCG(g, 7))
+			var mine []string
+			for i := range 25 {
+				in := &lifecycle.CreateKeyInput{}
+				if r.IntN(2) == 0 {
+					in.Origin, in.CustomKeyStoreID = "AWS_CLOUDHSM", string(one)
+				}
+				v, err := w.CreateKey(t.Context(), w.root, in)
+				if !assert.NoError(t, err) {
+					return
+				}
+				mine = append(mine, string(v.Key.ID))
+				id := mine[r.IntN(len(mine))]
+				errs := []error{
+					w.CreateAlias(t.Context(), w.root, fmt.Sprintf("alias/%d-%d", g, i), id),
+					w.UpdateAlias(t.Context(), w.root, fmt.Sprintf("alias/%d-%d", g, r.IntN(i+1)), string(v.Key.ID)),
+					w.DisableKey(t.Context(), w.root, id),
+					w.TagResource(t.Context(), w.root, id, []keystore.Tag{{Key: "k", Value: id}}),
+				}
+				_, err = w.ScheduleKeyDeletion(t.Context(), w.root, id, 7)
+				errs = append(errs, err)
+				if r.IntN(3) == 0 {
+					_, err = w.CancelKeyDeletion(t.Context(), w.root, id)
+					errs = append(errs, err)
+				}
+				w.clock.advance(12 * time.Hour)
+				for _, err := range errs {
+					if err != nil {
+						var f *keystore.Fault
+						assert.True(t, errors.As(err, &f), "%v", err)
+						assert.NotEqual(t, keystore.KindInternal, keystore.KindOf(err), "%v", err)
+					}
+				}
+			}
+		})
+	}
+	callers.Wait()
+	cancel()
+	background.Wait()
+	w.restart()
+	w.sweep()
+	w.reconcile()
+	w.honest(w.token, tokenOne)
+	for _, m := range w.rows("") {
+		assert.Contains(t, []keystore.MaterialState{keystore.MaterialLive, keystore.MaterialDestroyed}, m.State)
+	}
+}
