@@ -445,3 +445,26 @@ func TestDestroyUnderUse(t *testing.T) {
 	require.NoError(t, roundTrip(token, kept))
 	require.EqualValues(t, 1, token.Stats().Epoch, "no login was lost over it")
 }
+
+// TestInitialiseFails: a module that cannot be initialised anew, because its
+// device is away, is initialised as soon as it can be, for open tokens and for
+// new ones.
+func TestInitialiseFails(t *testing.T) {
+	f := hsmtest.Fault(t, "a", "b")
+	token := f.Open("a")
+	key := hsmtest.AES(t, token, "key")
+	f.Set("gone", "fail C_Initialize 0x30")
+	require.Error(t, roundTrip(token, key))
+	eventually(t, func() error { // the module has been finalised by now
+		if f.Calls()["C_Initialize"] < 2 {
+			return fmt.Errorf("%v: %v", f.Calls(), roundTrip(token, key))
+		}
+		return nil
+	})
+	_, err := pkcs11.Open(context.Background(), f.Config("b"))
+	require.Error(t, err)
+	f.Set()
+	b := f.Open("b")
+	require.NoError(t, roundTrip(b, hsmtest.AES(t, b, "key")))
+	eventually(t, func() error { return roundTrip(token, key) })
+}

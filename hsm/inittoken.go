@@ -15,7 +15,7 @@ func (l *Library) InitToken(ctx context.Context, label string, soPIN, pin Secret
 		return TokenEntry{}, err
 	}
 	defer l.unlock()
-	if l.epoch.Load() == 0 {
+	if !l.ready.Load() {
 		if err := l.initialize(ctx, DefaultCallTimeout); err != nil {
 			return TokenEntry{}, err
 		}
@@ -62,7 +62,7 @@ func (l *Library) InitPIN(ctx context.Context, slot uint, soPIN, pin Secret) err
 		return err
 	}
 	defer l.unlock()
-	if l.epoch.Load() == 0 {
+	if !l.ready.Load() {
 		if err := l.initialize(ctx, DefaultCallTimeout); err != nil {
 			return err
 		}

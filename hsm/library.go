@@ -18,7 +18,8 @@ import (
 type Library struct {
 	mod    Module
 	manage chan struct{} // the management lock; has room for its one holder
-	epoch  atomic.Uint64 // count of initialisations; 0 is not initialised
+	epoch  atomic.Uint64 // changes with every initialisation
+	ready  atomic.Bool   // it is initialised, as far as is known
 
 	mu    sync.Mutex // guards what follows
 	cores map[string]*core
@@ -189,7 +190,7 @@ func checkUsable(info TokenInfo, cfg Config) error {
 
 // locate finds the slot of the selected token. The management lock is held.
 func (l *Library) locate(ctx context.Context, cfg Config) (uint, TokenInfo, error) {
-	if l.epoch.Load() == 0 {
+	if !l.ready.Load() {
 		if err := l.initialize(ctx, cfg.CallTimeout); err != nil {
 			return 0, TokenInfo{}, err
 		}
@@ -222,6 +223,9 @@ type slotToken struct {
 // not the one that is looked for, or will be missed. The lock is held.
 func (l *Library) tokens(ctx context.Context, timeout time.Duration) ([]slotToken, error) {
 	slots, err := bounded(ctx, l, timeout, "C_GetSlotList", func() ([]uint, error) { return l.mod.Slots(true) })
+	if CodeOf(err) == uint(ckrNotInitialized) {
+		l.ready.Store(false) // somebody else finalised it; the next try begins there
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -246,6 +250,7 @@ func (l *Library) initialize(ctx context.Context, timeout time.Duration) error {
 		return err
 	}
 	l.epoch.Add(1)
+	l.ready.Store(true)
 	return nil
 }
 
@@ -292,7 +297,7 @@ func (l *Library) Tokens(ctx context.Context) ([]TokenEntry, error) {
 		return nil, err
 	}
 	defer l.unlock()
-	if l.epoch.Load() == 0 {
+	if !l.ready.Load() {
 		if err := l.initialize(ctx, DefaultCallTimeout); err != nil {
 			return nil, err
 		}

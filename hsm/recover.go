@@ -231,7 +231,7 @@ func (c *core) relogin(ctx context.Context) error {
 		return failf("use token", Stuck, "calls are still inside the module")
 	}
 	defer c.gate.open()
-	if c.lib.epoch.Load() == 0 {
+	if !c.lib.ready.Load() {
 		if err := c.lib.initialize(ctx, c.cfg.CallTimeout); err != nil {
 			return err
 		}

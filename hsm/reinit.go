@@ -66,6 +66,7 @@ func (l *Library) reinitLocked(ctx context.Context, timeout time.Duration) error
 		c.down(failf(op, SessionLost, "the module is being initialised anew"))
 	}
 	l.epoch.Add(1)
+	l.ready.Store(false)
 	if _, err := bounded(ctx, l, timeout, "C_Finalize", func() (struct{}, error) {
 		return struct{}{}, l.mod.Finalize()
 	}); err != nil && CodeOf(err) != uint(ckrNotInitialized) {
@@ -100,7 +101,7 @@ func (l *Library) Close(ctx context.Context) error {
 	if n := len(l.openCores()); n != 0 {
 		return failf("C_Finalize", Busy, "%d tokens are still open", n)
 	}
-	if l.epoch.Load() == 0 {
+	if !l.ready.Load() {
 		return nil
 	}
 	_, err := bounded(ctx, l, DefaultCallTimeout, "C_Finalize", func() (struct{}, error) {
@@ -109,6 +110,6 @@ func (l *Library) Close(ctx context.Context) error {
 	if err != nil && CodeOf(err) != uint(ckrNotInitialized) {
 		return err
 	}
-	l.epoch.Store(0)
+	l.ready.Store(false)
 	return nil
 }

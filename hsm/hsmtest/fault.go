@@ -1,6 +1,7 @@
 package hsmtest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -22,7 +23,8 @@ import (
 // rules. What happens to it happens to no other test.
 type Faults struct {
 	Tokens
-	dir string
+	dir      string
+	confName string // the environment variable that its library reads
 }
 
 var shim struct {
@@ -66,18 +68,20 @@ func Fault(t testing.TB, labels ...string) *Faults {
 	})
 	module := filepath.Join(dir, "p11fault.so")
 	copyFile(t, buildShim(t), module)
-	// A file of its own is a library of its own, with a state of its own.
-	copyFile(t, ModulePath(t), filepath.Join(dir, "libsofthsm2.so"))
+	confName := copySoftHSM(t, filepath.Join(dir, "libsofthsm2.so"))
 	if err := WriteConf(dir); err != nil {
 		t.Fatalf("SoftHSM2 directory: %v", err)
 	}
 	conf := filepath.Join(dir, "softhsm2.conf")
-	settings := fmt.Sprintf("P11FAULT_MODULE=%s\nP11FAULT_CONTROL=%s\nP11FAULT_LOG=%s\nSOFTHSM2_CONF=%s\n",
-		filepath.Join(dir, "libsofthsm2.so"), filepath.Join(dir, "control"), filepath.Join(dir, "log"), conf)
+	if err := os.Setenv(confName, conf); err != nil {
+		t.Fatal(err)
+	}
+	settings := fmt.Sprintf("P11FAULT_MODULE=%s\nP11FAULT_CONTROL=%s\nP11FAULT_LOG=%s\n",
+		filepath.Join(dir, "libsofthsm2.so"), filepath.Join(dir, "control"), filepath.Join(dir, "log"))
 	if err := os.WriteFile(module+".conf", []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f := &Faults{dir: dir, Tokens: Tokens{
+	f := &Faults{dir: dir, confName: confName, Tokens: Tokens{
 		t: t, Module: module, Conf: conf, names: make(map[string]string), dirs: make(map[string]string),
 	}}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -132,6 +136,30 @@ func (f *Faults) ResetCalls() {
 	if err := os.Remove(filepath.Join(f.dir, "log")); err != nil && !os.IsNotExist(err) {
 		f.t.Fatal(err)
 	}
+}
+
+// copySoftHSM makes a copy of the library: a file of its own is a library of its
+// own, with a state of its own. The copy reads the path of its configuration
+// from a variable of its own too, whose name it returns, so that several can be
+// initialised in one process at any time.
+func copySoftHSM(t testing.TB, to string) string {
+	t.Helper()
+	const name = "SOFTHSM2_CONF"
+	shared.mu.Lock()
+	shared.count++
+	own := fmt.Sprintf("SR_CONF_%0*d", len(name)-len("SR_CONF_"), shared.count)
+	shared.mu.Unlock()
+	b, err := os.ReadFile(ModulePath(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(b, []byte(name)) {
+		t.Fatalf("%s does not read %s", ModulePath(t), name)
+	}
+	if err := os.WriteFile(to, bytes.ReplaceAll(b, []byte(name), []byte(own)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return own
 }
 
 func copyFile(t testing.TB, from, to string) {
@@ -191,7 +219,7 @@ func (f *Faults) Twin(label string) error {
 func (f *Faults) util(label string) error {
 	cmd := exec.Command("softhsm2-util", "--module", filepath.Join(f.dir, "libsofthsm2.so"), "--init-token", "--free",
 		"--label", label, "--pin", PIN, "--so-pin", SOPIN)
-	cmd.Env = append(os.Environ(), "SOFTHSM2_CONF="+f.Conf)
+	cmd.Env = append(os.Environ(), f.confName+"="+f.Conf)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("softhsm2-util: %w\n%s", err, out)
 	}

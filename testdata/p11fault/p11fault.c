@@ -85,7 +85,7 @@ struct rule {
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct functions *real;
 static struct functions list;
-static char control[4096], logpath[4096], conf_name[64], conf_value[4096];
+static char control[4096], logpath[4096];
 static struct rule rules[MAX_RULES];
 static int rule_count, open_sessions, stuck_gone, stuck_quiet;
 static struct stat seen;
@@ -102,10 +102,6 @@ static void setting(const char *key, const char *value, char *module, size_t n)
 		snprintf(control, sizeof control, "%s", value);
 	else if (strcmp(key, "P11FAULT_LOG") == 0)
 		snprintf(logpath, sizeof logpath, "%s", value);
-	else { /* an environment variable for the real module's C_Initialize */
-		snprintf(conf_name, sizeof conf_name, "%s", key);
-		snprintf(conf_value, sizeof conf_value, "%s", value);
-	}
 }
 
 static void settings(char *module, size_t n)
@@ -465,24 +461,6 @@ static W finish(int fn, W rv, W after, W *a)
 	return after ? after : rv;
 }
 
-/* Sets the real module's environment variable for the time of its
-   C_Initialize; called again, it puts the old value back. */
-static void swap_setting(void)
-{
-	char old[sizeof conf_value];
-	const char *now;
-
-	if (conf_name[0] == 0)
-		return;
-	now = getenv(conf_name);
-	snprintf(old, sizeof old, "%s", now ? now : "");
-	if (conf_value[0])
-		setenv(conf_name, conf_value, 1);
-	else
-		unsetenv(conf_name);
-	memcpy(conf_value, old, sizeof old);
-}
-
 /* ---- the functions ---- */
 
 #define P1 W a1
@@ -519,11 +497,7 @@ static void swap_setting(void)
 			a[3 % args] = to_real(a[3 % args]); \
 		if (I_##name == I_GetSlotList) \
 			a[0] &= 0xff; \
-		if (I_##name == I_Initialize) \
-			swap_setting(); \
 		rv = ((W (*)(P##args))real->fn[I_##name])(A##args); \
-		if (I_##name == I_Initialize) \
-			swap_setting(); \
 		if (rv == OK && made) \
 			*(W *)a[made ? made - 1 : 0] = from_real(*(W *)a[made ? made - 1 : 0]); \
 		return finish(I_##name, rv, after, a); \
