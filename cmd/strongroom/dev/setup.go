@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/strongroom/strongroom/cmd/strongroom/config"
 	"github.com/strongroom/strongroom/hsm"
@@ -71,7 +72,13 @@ func Prepare(ctx context.Context, o Options) (*Setup, error) {
 // softhsm writes SoftHSM2's configuration and makes the tokens that are missing.
 func (s *Setup) softhsm(ctx context.Context) error {
 	tokens, conf := s.file("tokens"), s.file("softhsm2.conf")
+	if strings.ContainsAny(s.Dir, "#\n") {
+		return fmt.Errorf("the directory %q has a # or a line break in its name, which SoftHSM2 cannot read; use another --dir", s.Dir)
+	}
 	if err := os.MkdirAll(tokens, 0o700); err != nil {
+		return err
+	}
+	if err := rescueTokens(tokens, s.file("tokens.kept")); err != nil {
 		return err
 	}
 	text := fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n", tokens)
@@ -94,7 +101,8 @@ func (s *Setup) softhsm(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	// The tokens that were made just now are kept from the first login on.
+	return rescueTokens(tokens, s.file("tokens.kept"))
 }
 
 func (s *Setup) ensureToken(ctx context.Context, lib *hsm.Library, name string, present []hsm.TokenEntry) error {

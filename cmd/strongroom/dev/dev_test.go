@@ -1,0 +1,120 @@
+package dev
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/strongroom/strongroom/hsm/pkcs11"
+)
+
+func TestParseSpan(t *testing.T) {
+	const day = 24 * time.Hour
+	for text, want := range map[string]time.Duration{
+		"7d": 7 * day, "36h": 36 * time.Hour, "90m": 90 * time.Minute, "7d12h": 7*day + 12*time.Hour, "30s": 30 * time.Second,
+	} {
+		got, err := ParseSpan(text)
+		require.NoError(t, err, text)
+		assert.Equal(t, want, got, text)
+	}
+	for _, text := range []string{"", "d", "7", "-1d", "1d-2h", "0h", "yesterday", "99999999d", "1.5d", "d7"} {
+		_, err := ParseSpan(text)
+		assert.ErrorContains(t, err, "is no span of time", text)
+	}
+}
+
+func FuzzParseSpan(f *testing.F) {
+	for _, s := range []string{"7d", "7d12h", "x", "73000d23h"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		d, err := ParseSpan(s)
+		assert.True(t, (err == nil) == (d > 0))
+	})
+}
+
+func TestClockMovesForwardAndStays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "clock")
+	c, err := OpenClock(path)
+	require.NoError(t, err)
+	before := c.Now()
+	require.NoError(t, c.Advance(48*time.Hour))
+	assert.GreaterOrEqual(t, c.Now().Sub(before), 48*time.Hour)
+	assert.Error(t, c.Advance(-time.Hour))
+	assert.Error(t, c.Advance(0))
+	assert.Error(t, c.Advance(maxLead))
+
+	again, err := OpenClock(path)
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, again.Now().Sub(before), 48*time.Hour)
+
+	require.NoError(t, os.WriteFile(path, []byte("soon"), 0o600))
+	_, err = OpenClock(path)
+	assert.ErrorContains(t, err, "delete it to go back to the real time")
+}
+
+func TestWriteEnvQuotesForTheShell(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dev.env")
+	require.NoError(t, WriteEnv(path, []Var{{"A", "it's $HOME"}, {"B", ""}}))
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, "export A='it'\\''s $HOME'\nexport B=''\n", string(text))
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	require.NoError(t, RemoveEnv(path))
+	require.NoError(t, RemoveEnv(path))
+}
+
+// A directory is continued: secrets and tokens stay, what a kill did to a token is undone, and a token that is really gone
+// is not made anew in silence.
+func TestPrepareContinues(t *testing.T) {
+	ctx := context.Background()
+	o := Options{Dir: filepath.Join(t.TempDir(), "dir"), KMSAddr: "127.0.0.1:0", XKSAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+		Regions: []string{"us-east-1"}, Account: "000000000000"}
+	require.NoError(t, os.Mkdir(o.Dir, 0o700))
+	prepare := func(o Options) (*Setup, error) {
+		s, err := Prepare(ctx, o)
+		require.NoError(t, pkcs11.CloseAll(ctx))
+		return s, err
+	}
+	first, err := prepare(o)
+	require.NoError(t, err)
+	second, err := prepare(o)
+	require.NoError(t, err)
+	assert.Equal(t, first.kept, second.kept)
+	assert.Equal(t, first.Config, second.Config)
+
+	files, err := filepath.Glob(filepath.Join(o.Dir, "tokens", "*", "token.object"))
+	require.NoError(t, err)
+	require.Len(t, files, 4)
+	for i, file := range files {
+		require.NoError(t, os.Truncate(file, int64(i*8)))
+	}
+	_, err = prepare(o)
+	require.NoError(t, err, "token.object cut short")
+
+	o.Account = "111111111111"
+	_, err = prepare(o)
+	assert.ErrorContains(t, err, "belongs to account 000000000000")
+	o.Account = "000000000000"
+
+	o.Regions = []string{"eu-west-1", "us-east-1"}
+	third, err := prepare(o)
+	require.NoError(t, err)
+	assert.Equal(t, "eu-west-1", third.Config.DefaultStores["eu-west-1"])
+
+	require.NoError(t, os.RemoveAll(filepath.Dir(files[0])))
+	_, err = prepare(o)
+	assert.ErrorContains(t, err, "is gone, and its keys with it")
+
+	o.Dir = filepath.Join(t.TempDir(), "a#b")
+	require.NoError(t, os.Mkdir(o.Dir, 0o700))
+	_, err = prepare(o)
+	assert.ErrorContains(t, err, "which SoftHSM2 cannot read")
+}
