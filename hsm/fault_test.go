@@ -274,7 +274,7 @@ func TestTooManyHang(t *testing.T) {
 
 	f.Set()
 	eventually(t, func() error { return roundTrip(token, key) })
-	require.Zero(t, token.Stats().Stuck)
+	require.Eventually(t, func() bool { return token.Stats().Stuck == 0 }, 20*time.Second, 10*time.Millisecond)
 }
 
 func TestCallerGoesAway(t *testing.T) {
@@ -296,22 +296,26 @@ func TestCallerGoesAway(t *testing.T) {
 }
 
 func TestFewSessions(t *testing.T) {
-	f := hsmtest.Fault(t, "a")
-	f.Set("sessions 3")
-	token := f.Open("a")
-	key := hsmtest.AES(t, token, "key")
-	var wg sync.WaitGroup
-	for i := range 24 {
-		wg.Go(func() {
-			if i%3 == 0 {
-				assert.NoError(t, token.Random(context.Background(), make([]byte, 16)))
+	for _, most := range []int{2, 3} {
+		t.Run(fmt.Sprint(most), func(t *testing.T) {
+			f := hsmtest.Fault(t, "a")
+			f.Set(fmt.Sprint("sessions ", most))
+			token := f.Open("a")
+			key := hsmtest.AES(t, token, "key")
+			var wg sync.WaitGroup
+			for i := range 24 {
+				wg.Go(func() {
+					if i%3 == 0 {
+						assert.NoError(t, token.Random(context.Background(), make([]byte, 16)))
+					}
+					assert.NoError(t, roundTrip(token, key))
+				})
 			}
-			assert.NoError(t, roundTrip(token, key))
+			wg.Wait()
+			require.LessOrEqual(t, token.Stats().Sessions, most)
+			require.Zero(t, token.Stats().Borrowed)
 		})
 	}
-	wg.Wait()
-	require.LessOrEqual(t, token.Stats().Sessions, 3)
-	require.Zero(t, token.Stats().Borrowed)
 }
 
 func TestDestroyFails(t *testing.T) {
@@ -390,7 +394,7 @@ func TestHangThenLoss(t *testing.T) {
 	require.Zero(t, f.Calls()["C_Finalize"])
 	f.Set()
 	eventually(t, func() error { return roundTrip(token, key) })
-	require.Zero(t, token.Stats().Stuck)
+	require.Eventually(t, func() bool { return token.Stats().Stuck == 0 }, 20*time.Second, 10*time.Millisecond)
 }
 
 // TestOpenGivenUp: a caller who does not wait for a login leaves nothing behind.
