@@ -21,7 +21,11 @@ func (s *Service) DescribeKey(ctx context.Context, c *keystore.Caller, keyID str
 	if err != nil {
 		return nil, err
 	}
-	err = s.admit(ctx, &access.Request{Caller: c, Action: keystore.ActionDescribeKey, Key: k, GrantTokens: grantTokens})
+	r := access.Request{Caller: c, Action: keystore.ActionDescribeKey, Key: k, GrantTokens: grantTokens}
+	if ref, err := keystore.ParseRef(keyID, c.Region, c.Account, keystore.RefKeyOrAlias); err == nil && ref.Alias != "" {
+		r.Conditions = map[string][]string{"kms:RequestAlias": {ref.Alias}}
+	}
+	err = s.admit(ctx, &r)
 	if err != nil {
 		return nil, err
 	}
