@@ -1,5 +1,7 @@
 package audit
 
+import "bytes"
+
 // Segment is what tests may put between the log and the disk.
 type Segment = file
 
@@ -35,4 +37,17 @@ func Encode(dst []byte, e *Event) []byte {
 func Chain(dst, record []byte) []byte {
 	dst, _ = appendLink(dst, record, link{})
 	return dst
+}
+
+// LastRecord gives the number of a segment's last whole record, and where it ends.
+func LastRecord(text []byte) (seq, end int64, err error) {
+	last, end, err := lastRecordIn(bytes.NewReader(text), int64(len(text)))
+	return last.seq, end, err
+}
+
+// VerifyText verifies the text of a segment.
+func VerifyText(text []byte) (*Report, error) {
+	var v verifier
+	err := eachLineIn(bytes.NewReader(text), "segment", true, v.line)
+	return v.done(), err
 }

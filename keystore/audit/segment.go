@@ -57,9 +57,13 @@ func lastRecord(path string) (last link, end int64, err error) {
 	if err != nil {
 		return last, 0, fmt.Errorf("audit log: %w", err)
 	}
-	// Lines are read backwards from the end; tail holds the file's bytes from offset start on.
-	var tail []byte
-	start, end := info.Size(), info.Size()
+	return lastRecordIn(f, info.Size())
+}
+
+// lastRecordIn is lastRecord of size bytes that are read backwards from their end.
+func lastRecordIn(f io.ReaderAt, size int64) (last link, end int64, err error) {
+	var tail []byte // what is between offset start and offset end
+	start, end := size, size
 	grow := func() error {
 		n := min(start, 64<<10)
 		b := make([]byte, n, int(n)+len(tail))

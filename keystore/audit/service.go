@@ -8,10 +8,12 @@ import (
 	"github.com/strongroom/strongroom/keystore"
 )
 
-// Names of the service events. DeleteKey and RotateKey are AWS's; the others are Strongroom's own.
+// Names of the service events. The first four are AWS's; the others are Strongroom's own.
 const (
 	EventDeleteKey          = "DeleteKey"
 	EventRotateKey          = "RotateKey"
+	EventDeleteExpired      = "DeleteExpiredKeyMaterial"
+	EventSynchronize        = "SynchronizeMultiRegionKey"
 	EventPendingDeletionUse = "UseOfKeyPendingDeletion"
 	EventOrphaned           = "KeyMaterialOrphaned"
 	EventOrphanDestroyed    = "OrphanedKeyMaterialDestroyed"
@@ -61,6 +63,14 @@ func RotateKey(k *keystore.Key, m *keystore.KeyMaterial, rotationType string, no
 	return &Event{
 		Type: ServiceEvent, Time: now, Name: EventRotateKey, Region: k.Region, Account: k.Account,
 		ServiceEventDetails: d, Resources: []Resource{KeyResource(k)},
+	}
+}
+
+// KeyServiceEvent is the event of something that the appliance did to a key by itself, with the key's id in its details.
+func KeyServiceEvent(name string, k *keystore.Key, now time.Time) *Event {
+	return &Event{
+		Type: ServiceEvent, Time: now, Name: name, Region: k.Region, Account: k.Account,
+		ServiceEventDetails: Object{}.String("keyId", string(k.ID)), Resources: []Resource{KeyResource(k)},
 	}
 }
 

@@ -39,14 +39,10 @@ type Break struct {
 // means that the log could not be read; what is wrong with the log is in the report.
 func Verify(dir string) (*Report, error) {
 	v := &verifier{report: Report{Breaks: []Break{}}}
-	err := eachLine(dir, v.line)
-	if err != nil {
+	if err := eachLine(dir, v.line); err != nil {
 		return nil, err
 	}
-	if v.report.Records > 0 {
-		v.report.LastHash = fmt.Sprintf("%x", v.last.hash)
-	}
-	return &v.report, nil
+	return v.done(), nil
 }
 
 type verifier struct {
@@ -54,6 +50,13 @@ type verifier struct {
 	last    link
 	lost    bool // the line before was no record
 	segment string
+}
+
+func (v *verifier) done() *Report {
+	if v.report.Records > 0 {
+		v.report.LastHash = fmt.Sprintf("%x", v.last.hash)
+	}
+	return &v.report
 }
 
 func (v *verifier) line(at place, line []byte) error {
@@ -173,7 +176,12 @@ func eachLineOf(dir, name string, last bool, fn func(place, []byte) error) error
 		return fmt.Errorf("audit log: %w", err)
 	}
 	defer f.Close()
-	r := bufio.NewReaderSize(f, 256<<10)
+	return eachLineIn(f, name, last, fn)
+}
+
+// eachLineIn reads the lines of a segment's text.
+func eachLineIn(text io.Reader, name string, last bool, fn func(place, []byte) error) error {
+	r := bufio.NewReaderSize(text, 64<<10)
 	for n := 1; ; n++ {
 		line, err := readLine(r)
 		if err != nil && !errors.Is(err, io.EOF) {
