@@ -22,6 +22,7 @@ type Crypt interface {
 	GenerateDataKey(ctx context.Context, c *keystore.Caller, in *crypt.DataKeyInput) (*crypt.DataKeyOutput, error)
 	GenerateDataKeyWithoutPlaintext(ctx context.Context, c *keystore.Caller, in *crypt.DataKeyInput) (*crypt.DataKeyOutput, error)
 	GenerateRandom(ctx context.Context, c *keystore.Caller, in *crypt.RandomInput) (*crypt.RandomOutput, error)
+	Asymmetric
 }
 
 // Keys is the life of keys, their names and marks; *lifecycle.Service is one.

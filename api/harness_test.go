@@ -152,7 +152,7 @@ func start(t testing.TB, change ...func(*api.Config)) *appliance {
 	t.Cleanup(func() { require.NoError(t, a.db.Close()) })
 	token, err := pkcs11.Open(ctx, tokens.Config("default"))
 	require.NoError(t, err)
-	store := hsmstore.NewDefault(token)
+	store := hsmstore.NewDefault(token).AllSpecs()
 	vault, err := hsmstore.EnsureVault(ctx, hsmstore.VaultConfig{DB: a.db, Backend: store, Region: region, Clock: a.clock})
 	require.NoError(t, err)
 	require.NoError(t, os.Mkdir(a.auditDir, 0o700))

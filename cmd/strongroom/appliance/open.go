@@ -82,7 +82,7 @@ func (a *Appliance) openTokens(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("open token %s (%s): %w", name, c.URI(), err)
 		}
-		b := hsmstore.NewDefault(t)
+		b := hsmstore.NewDefault(t).AllSpecs()
 		a.defaults[region] = b
 		a.onClose(b)
 	}
