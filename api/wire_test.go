@@ -108,8 +108,8 @@ func TestPathsAndTargets(t *testing.T) {
 	assert.Empty(t, a.records(t), "who is not known leaves no record")
 
 	t.Run("operations of a later version", func(t *testing.T) {
-		requireError(t, a.post(t, "Sign", `{}`), 400, "UnsupportedOperationException", "The operation Sign is not supported.")
-		record := a.lastRecord(t, "Sign")
+		requireError(t, a.post(t, "UpdatePrimaryRegion", `{}`), 400, "UnsupportedOperationException", "The operation UpdatePrimaryRegion is not supported.")
+		record := a.lastRecord(t, "UpdatePrimaryRegion")
 		assert.Equal(t, "UnsupportedOperationException", record["errorCode"])
 	})
 }
