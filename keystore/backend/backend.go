@@ -27,6 +27,10 @@ type Handle struct {
 	// CheckValue is the key check value that the ledger knows (hex), "" where there is none. DestroyKey refuses an object
 	// that the token gives another value for.
 	CheckValue string
+	// Caller and Action say for whom and in which operation the key is used or made. An external key store tells its proxy;
+	// other backends do not look. Nil and "" where the appliance acts for itself.
+	Caller *keystore.Caller
+	Action keystore.Action
 }
 
 // ErrUnanswered is in the chain of an error of CreateKey whose call the token did not answer in time: the call may have its
@@ -59,14 +63,15 @@ type Backend interface {
 
 // Sealer encrypts with AES-256-GCM on the token, for keys of spec SYMMETRIC_DEFAULT.
 type Sealer interface {
-	// Seal appends IV (12 bytes), ciphertext and tag (16 bytes) to dst. aad, plaintext and dst are not kept.
+	// Seal appends IV (12 bytes), ciphertext and tag (16 bytes) to dst; an external key store appends a form of its own,
+	// which is longer. aad, plaintext and dst are not kept.
 	Seal(ctx context.Context, h *Handle, aad, plaintext, dst []byte) ([]byte, error)
 	// Open appends the plaintext of what Seal appended to dst. What is altered, or sealed under other aad, is a Fault of
 	// kind InvalidCiphertext.
 	Open(ctx context.Context, h *Handle, aad, sealed, dst []byte) ([]byte, error)
 }
 
-// SealedOverhead is how much longer than the plaintext a sealed text is: IV and tag.
+// SealedOverhead is how much longer than the plaintext a sealed text is at least: IV and tag.
 const SealedOverhead = 12 + 16
 
 // Randomer draws random bytes from the token's generator.

@@ -34,7 +34,7 @@ var unreachable = map[keystore.StoreType][4]keystore.Fault{
 	keystore.StoreXKS: {
 		CallUse:    {Kind: keystore.KindInvalidState, Text: xksUnreachable},
 		CallCreate: {Kind: keystore.KindCustomKeyStoreInvalidState, Text: xksUnreachable},
-		CallRandom: {Kind: keystore.KindUnsupportedOperation},
+		CallRandom: {Kind: keystore.KindInvalidState, Text: xksUnreachable}, // of a data key; GenerateRandom is refused by the store's type
 		CallManage: {Kind: keystore.KindDependencyTimeout, Text: xksUnreachable},
 	},
 }

@@ -50,6 +50,13 @@ func (u *use) handle(h *backend.Handle, m *keystore.KeyMaterial) {
 		Extractable: u.key.MultiRegion != nil}
 }
 
+// sealerHandle is handle with the request that was admitted last, for an external key store's proxy.
+func (u *use) sealerHandle(t *scratch, m *keystore.KeyMaterial) *backend.Handle {
+	u.handle(&t.handle, m)
+	t.handle.Caller, t.handle.Action = t.request.Caller, t.request.Action
+	return &t.handle
+}
+
 // sealer gives the backend of a symmetric key.
 func (u *use) sealer() (backend.Sealer, error) {
 	b, err := u.reach()
@@ -82,8 +89,7 @@ func (s *Service) sealBlob(ctx context.Context, t *scratch, u *use, _ string, co
 	if blob, err = envelope.AppendHeader(blob, u.key.ID, ref); err != nil {
 		return nil, err
 	}
-	u.handle(&t.handle, m)
-	return sealer.Seal(ctx, &t.handle, t.aad, plaintext, blob)
+	return sealer.Seal(ctx, u.sealerHandle(t, m), t.aad, plaintext, blob)
 }
 
 // openBlob decrypts a blob of this key under whichever of its materials sealed it.
@@ -103,8 +109,7 @@ func (s *Service) openBlob(ctx context.Context, t *scratch, u *use, _ string, co
 	if t.aad, err = envelope.AAD(t.aad[:0], u.key.ID, blob.Material, context); err != nil {
 		return nil, nil, err
 	}
-	u.handle(&t.handle, m)
-	plaintext, err := sealer.Open(ctx, &t.handle, t.aad, blob.Sealed, make([]byte, 0, len(blob.Sealed)-backend.SealedOverhead))
+	plaintext, err := sealer.Open(ctx, u.sealerHandle(t, m), t.aad, blob.Sealed, make([]byte, 0, len(blob.Sealed)-backend.SealedOverhead))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -34,6 +34,12 @@ func (s *Service) CreateCustomKeyStore(ctx context.Context, c *keystore.Caller, 
 	if same != nil {
 		return same.ID, nil
 	}
+	// A store in a VPC is tried when it is connected (custom-key-stores.md section 5).
+	if st.Type == keystore.StoreXKS && st.Xks.Connectivity == PublicEndpoint {
+		if err := s.cfg.Proxies.CheckProxy(ctx, c, keystore.ActionCreateCustomKeyStore, st, secret); err != nil {
+			return "", err
+		}
+	}
 	if err := s.seal(ctx, st, secret); err != nil {
 		return "", err
 	}
@@ -165,13 +171,8 @@ func (s *Service) digest(id keystore.StoreID, secret []byte) []byte {
 	return s.cfg.Secrets.Digest("custom-key-store-digest/"+string(id), secret)
 }
 
-// seal tries the proxy of an external store and seals the secret into the row.
+// seal seals the secret into the row.
 func (s *Service) seal(ctx context.Context, st *keystore.Store, secret []byte) error {
-	if st.Type == keystore.StoreXKS {
-		if err := s.cfg.Proxies.CheckProxy(ctx, st, secret); err != nil {
-			return err
-		}
-	}
 	sealed, err := s.cfg.Secrets.Seal(ctx, sealPurpose(st.ID), secret)
 	if err != nil {
 		return sealFailed(fmt.Errorf("seal the secret of custom key store %s: %w", st.ID, err))

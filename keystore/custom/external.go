@@ -15,11 +15,19 @@ func (s *Service) external(c *keystore.Caller, in *CreateInput, st *keystore.Sto
 	x := &keystore.XksConfig{Connectivity: in.XksProxyConnectivity, URIEndpoint: in.XksProxyURIEndpoint, URIPath: in.XksProxyURIPath,
 		VpcServiceName: in.XksProxyVpcEndpointServiceName, VpcServiceOwner: in.XksProxyVpcEndpointServiceOwner}
 	st.Xks = x
-	if err := checkConnectivity(x); err != nil {
+	if err := s.checkAddress(x); err != nil {
 		return nil, err
 	}
 	defaultOwner(x, c)
 	return s.setCredential(st.ID, x, in.XksProxyAuthenticationCredential), nil
+}
+
+// checkAddress refuses what cannot be the place of a proxy.
+func (s *Service) checkAddress(x *keystore.XksConfig) error {
+	if err := checkConnectivity(x); err != nil {
+		return err
+	}
+	return s.cfg.Proxies.CheckAddress(x)
 }
 
 // defaultOwner is the caller's account, where a service has a name and no owner (custom-key-stores.md section 2).
@@ -91,7 +99,7 @@ func (s *Service) reviseExternal(c *keystore.Caller, all []*keystore.Store, st *
 	if in.XksProxyVpcEndpointServiceName != nil {
 		x.VpcServiceName = *in.XksProxyVpcEndpointServiceName
 	}
-	if err := checkConnectivity(&x); err != nil {
+	if err := s.checkAddress(&x); err != nil {
 		return err
 	}
 	defaultOwner(&x, c)
@@ -110,7 +118,7 @@ func overlay(field *string, value string) {
 
 // reseal gives the sealed form of the secret that an update brings, nil where it brings none. An external store's new values
 // are tried at the proxy first, with the secret that will be in force; failure leaves the old values.
-func (s *Service) reseal(ctx context.Context, draft *keystore.Store, in *UpdateInput) ([]byte, error) {
+func (s *Service) reseal(ctx context.Context, c *keystore.Caller, draft *keystore.Store, in *UpdateInput) ([]byte, error) {
 	if draft.Type == keystore.StoreCloudHSM {
 		if in.KeyStorePassword == "" {
 			return nil, nil
@@ -125,6 +133,9 @@ func (s *Service) reseal(ctx context.Context, draft *keystore.Store, in *UpdateI
 	if in.XksProxyAuthenticationCredential != nil {
 		secret := []byte(in.XksProxyAuthenticationCredential.RawSecretAccess)
 		defer clear(secret)
+		if err := s.cfg.Proxies.CheckProxy(ctx, c, keystore.ActionUpdateCustomKeyStore, draft, secret); err != nil {
+			return nil, err
+		}
 		if err := s.seal(ctx, draft, secret); err != nil {
 			return nil, err
 		}
@@ -138,5 +149,5 @@ func (s *Service) reseal(ctx context.Context, draft *keystore.Store, in *UpdateI
 		return nil, sealFailed(fmt.Errorf("open the secret of custom key store %s: %w", draft.ID, err))
 	}
 	defer clear(secret)
-	return nil, s.cfg.Proxies.CheckProxy(ctx, draft, secret)
+	return nil, s.cfg.Proxies.CheckProxy(ctx, c, keystore.ActionUpdateCustomKeyStore, draft, secret)
 }

@@ -17,9 +17,12 @@ type Gate interface {
 
 // ProxyChecker asks an external key store proxy before its parameters are stored (GetHealthStatus, as AWS does).
 type ProxyChecker interface {
-	// CheckProxy tries the proxy that the row describes, with the secret key of its credential. Its failures are Faults of
-	// the XksProxy kinds.
-	CheckProxy(ctx context.Context, s *keystore.Store, secret []byte) error
+	// CheckAddress refuses an endpoint or path that no proxy can have, beyond the constraints of the request's shape: a Fault
+	// of kind Validation.
+	CheckAddress(x *keystore.XksConfig) error
+	// CheckProxy tries the proxy that the row describes, with the secret key of its credential, for an operation
+	// (CreateCustomKeyStore or UpdateCustomKeyStore) of a caller. Its failures are Faults of the XksProxy kinds.
+	CheckProxy(ctx context.Context, c *keystore.Caller, a keystore.Action, s *keystore.Store, secret []byte) error
 }
 
 // Limits are the quotas of a Service; zero values are AWS's.

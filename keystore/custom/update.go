@@ -32,7 +32,7 @@ func (s *Service) UpdateCustomKeyStore(ctx context.Context, c *keystore.Caller, 
 		return err
 	}
 	// Sealing and asking the proxy take time: they are done before the writing transaction.
-	sealed, err := s.reseal(ctx, draft, in)
+	sealed, err := s.reseal(ctx, c, draft, in)
 	if err != nil {
 		return err
 	}

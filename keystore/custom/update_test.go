@@ -109,10 +109,19 @@ type proxies struct {
 	err    error
 	asked  atomic.Int32
 	secret atomic.Value
+	action atomic.Value
 }
 
-func (p *proxies) CheckProxy(_ context.Context, s *keystore.Store, secret []byte) error {
+func (p *proxies) CheckAddress(x *keystore.XksConfig) error {
+	if strings.Contains(x.URIPath, "//") {
+		return keystore.Faultf(keystore.KindValidation, "no path")
+	}
+	return nil
+}
+
+func (p *proxies) CheckProxy(_ context.Context, c *keystore.Caller, a keystore.Action, s *keystore.Store, secret []byte) error {
 	p.asked.Add(1)
+	p.action.Store(c.Principal + " " + string(a))
 	p.secret.Store(s.Xks.URIPath + " " + string(secret))
 	return p.err
 }
@@ -132,6 +141,7 @@ func TestExternalStoreIsCheckedBeforeItIsStored(t *testing.T) {
 	id, err := b.service.CreateCustomKeyStore(t.Context(), caller, xksInput("x"))
 	require.NoError(t, err)
 	assert.Equal(t, "/kms/xks/v1 "+string(xksSecret), p.secret.Load())
+	assert.Equal(t, caller.Principal+" CreateCustomKeyStore", p.action.Load())
 	s := b.row(id)
 	assert.Equal(t, keystore.StoreXKS, s.Type)
 	assert.NotContains(t, string(s.Xks.SecretDigest), string(xksSecret))
@@ -150,6 +160,7 @@ func TestExternalStoreIsCheckedBeforeItIsStored(t *testing.T) {
 	p.err = nil
 	require.NoError(t, b.service.UpdateCustomKeyStore(t.Context(), caller, update))
 	assert.Equal(t, "/other/kms/xks/v1 "+string(xksSecret), p.secret.Load(), "tried with the secret in force")
+	assert.Equal(t, caller.Principal+" UpdateCustomKeyStore", p.action.Load())
 	b.settle()
 	require.Len(t, b.opener.opened, 2, "a CONNECTED store is reached in the new way at once")
 	assert.Equal(t, "/other/kms/xks/v1", b.opener.opened[1].store.Xks.URIPath)
@@ -212,6 +223,25 @@ func TestProxyAddressesAreUnique(t *testing.T) {
 			assert.Equal(t, c.want, keystore.KindOf(err), "%v", err)
 		})
 	}
+}
+
+func TestWhenTheProxyIsAsked(t *testing.T) {
+	b, p := externalBench(t)
+	bad := xksInput("bad")
+	bad.XksProxyURIPath = "/a//kms/xks/v1"
+	_, err := b.service.CreateCustomKeyStore(t.Context(), caller, bad)
+	assert.Equal(t, keystore.KindValidation, keystore.KindOf(err))
+	in := xksInput("in a VPC")
+	in.XksProxyConnectivity, in.XksProxyVpcEndpointServiceName = custom.VpcEndpointService, "com.amazonaws.vpce.us-east-1.vpce-svc-0123"
+	id, err := b.service.CreateCustomKeyStore(t.Context(), caller, in)
+	require.NoError(t, err)
+	assert.Zero(t, p.asked.Load(), "a store in a VPC is tried when it is connected")
+	require.NoError(t, b.service.UpdateCustomKeyStore(t.Context(), caller,
+		&custom.UpdateInput{CustomKeyStoreID: id, XksProxyURIPath: "/other/kms/xks/v1"}))
+	assert.EqualValues(t, 1, p.asked.Load(), "and at an update")
+	err = b.service.UpdateCustomKeyStore(t.Context(), caller, &custom.UpdateInput{CustomKeyStoreID: id, XksProxyURIPath: "/b//kms/xks/v1"})
+	assert.Equal(t, keystore.KindValidation, keystore.KindOf(err))
+	assert.EqualValues(t, 1, p.asked.Load())
 }
 
 func TestChangeOfConnectivity(t *testing.T) {

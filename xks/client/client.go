@@ -18,6 +18,9 @@ import (
 	"github.com/strongroom/strongroom/xks"
 )
 
+// Credential is what a store's calls are signed with.
+type Credential = sigv4.Credential
+
 // Config says which proxy to call, and how.
 type Config struct {
 	Endpoint   string // XksProxyUriEndpoint: https://host
