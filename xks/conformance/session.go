@@ -37,7 +37,6 @@ type answer struct {
 	name    xks.ErrorName
 	took    time.Duration
 	proto   string
-	reused  bool
 }
 
 func newSession(cfg Config) *session {

@@ -14,11 +14,8 @@ import (
 	"github.com/strongroom/strongroom/xks"
 )
 
-// Time that a client has to send its body, and that a call may wait for its place in the queue.
-const (
-	bodyTimeout   = 5 * time.Second
-	queuePatience = 100 * time.Millisecond
-)
+// queuePatience is how long a call may wait for its place in the queue.
+const queuePatience = 100 * time.Millisecond
 
 // exchange is one request on its way through the proxy.
 type exchange struct {
@@ -33,6 +30,10 @@ type exchange struct {
 
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Whatever becomes of the request, its body does not hold a goroutine for longer: without a deadline the server
+	// would wait for the rest of a body that was refused unread. Not every ResponseWriter can; the server's own limits
+	// hold then.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.cfg.BodyTimeout))
 	if p.loadBalancer(w, r) {
 		return
 	}
@@ -132,13 +133,17 @@ func authError(err error) error {
 	return xks.WrapError(xks.InternalException, errInternal.Message, err)
 }
 
+// readBody reads the body within the limits of size and time. The read deadline is lifted once all of it is there.
 func (x *exchange) readBody(limit int) error {
-	// Not every ResponseWriter can (tests, wrappers); the server's own limits hold then.
-	control := http.NewResponseController(x.w)
-	if control.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
-		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	if err := x.readAll(http.MaxBytesReader(x.w, x.r.Body, int64(limit))); err != nil {
+		x.w.Header().Set("Connection", "close")
+		return err
 	}
-	reader := http.MaxBytesReader(x.w, x.r.Body, int64(limit))
+	_ = http.NewResponseController(x.w).SetReadDeadline(time.Time{})
+	return nil
+}
+
+func (x *exchange) readAll(reader io.Reader) error {
 	size := x.r.ContentLength
 	if size < 0 {
 		size = 4096
@@ -154,7 +159,6 @@ func (x *exchange) readBody(limit int) error {
 		case errors.As(err, &tooLong):
 			return errBodySize
 		case err != nil:
-			x.w.Header().Set("Connection", "close")
 			return xks.WrapError(errBody.Name, errBody.Message, err)
 		}
 		if len(x.body) == cap(x.body) {

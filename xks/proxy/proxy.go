@@ -22,6 +22,8 @@ type Config struct {
 	// Deadline is how long a call may take from the arrival of its body: less than the 250 ms that KMS waits.
 	// 0 means DefaultDeadline.
 	Deadline time.Duration
+	// BodyTimeout is how long a client may take to send its body. 0 means DefaultBodyTimeout.
+	BodyTimeout time.Duration
 	// MaxInFlight bounds requests in progress over all realms, those not yet authenticated included. 0 means
 	// DefaultMaxInFlight.
 	MaxInFlight int
@@ -35,6 +37,7 @@ const (
 	DefaultVendor      = "Strongroom"
 	DefaultModel       = "Strongroom XKS proxy"
 	DefaultDeadline    = 200 * time.Millisecond
+	DefaultBodyTimeout = 5 * time.Second
 	DefaultMaxInFlight = 4096
 )
 
@@ -84,6 +87,9 @@ func New(cfg Config) *Proxy {
 	}
 	if cfg.Deadline == 0 {
 		cfg.Deadline = DefaultDeadline
+	}
+	if cfg.BodyTimeout == 0 {
+		cfg.BodyTimeout = DefaultBodyTimeout
 	}
 	if cfg.MaxInFlight == 0 {
 		cfg.MaxInFlight = DefaultMaxInFlight

@@ -214,7 +214,7 @@ func (k *Keys) search(ctx context.Context, id string, l *lookup) {
 	switch {
 	case l.err == nil:
 		k.known[id] = l.entry
-	case l.err == errNotFound: //nolint:errorlint // our own value, set two lines above
+	case l.err == errNotFound:
 		if len(k.absent) >= absentMost {
 			clear(k.absent)
 		}
