@@ -157,8 +157,8 @@ func newDevAdvance() *cobra.Command {
 			if r.json {
 				return printJSON(cmd.OutOrStdout(), done)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "It is %s now. Keys deleted: %d. Orphans: %d. Keys rotated: %d.\n",
-				stamp(done.Now), done.Deleted, done.Orphaned, done.Rotated)
+			fmt.Fprintf(cmd.OutOrStdout(), "It is %s now. Keys deleted: %d. Orphans: %d. Keys rotated: %d. Imported materials expired: %d.\n",
+				stamp(done.Now), done.Deleted, done.Orphaned, done.Rotated, done.Expired)
 			return nil
 		}),
 	}

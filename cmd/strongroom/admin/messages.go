@@ -118,6 +118,7 @@ type Advanced struct {
 	Deleted  int       `json:"deleted"`
 	Orphaned int       `json:"orphaned"`
 	Rotated  int       `json:"rotated"`
+	Expired  int       `json:"expired"` // imported key material
 }
 
 // Empty is an answer or a request that says nothing.

@@ -70,6 +70,7 @@ type Appliance struct {
 	sweeper    *lifecycle.Sweeper
 	reconciler *lifecycle.Reconciler
 	rotator    *lifecycle.Rotator
+	expirer    *lifecycle.Expirer
 	orphans    *lifecycle.Orphans
 	server     *api.Server
 	proxy      *proxy.Proxy               // nil where there is no XKS listener

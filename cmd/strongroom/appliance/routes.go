@@ -179,5 +179,7 @@ func (a *Appliance) advance(ctx context.Context, d time.Duration) (admin.Advance
 	report, err := a.sweeper.SweepOnce(ctx, now)
 	a.sweeper.Wake()
 	rotated, rerr := a.rotator.RotateOnce(ctx, now)
-	return admin.Advanced{Now: now, Deleted: report.Deleted, Orphaned: report.Orphaned, Rotated: rotated}, errors.Join(err, rerr)
+	expired, xerr := a.expirer.ExpireOnce(ctx, now)
+	return admin.Advanced{Now: now, Deleted: report.Deleted, Orphaned: report.Orphaned, Rotated: rotated, Expired: expired.Materials},
+		errors.Join(err, rerr, xerr)
 }

@@ -83,7 +83,7 @@ func (a *Appliance) openServices(context.Context) error {
 		return err
 	}
 	a.lifecycle = lifecycle.New(lifecycle.Config{
-		DB: a.db, Resolver: a.manager, Gate: gate, Clock: a.clock, Random: random(), Audit: a.audit,
+		DB: a.db, Resolver: a.manager, Gate: gate, Clock: a.clock, Random: random(), Audit: a.audit, Vault: a.vault,
 		Account: a.cfg.Account, Regions: a.cfg.Regions, Logger: a.log, Hook: a.opts.Hook,
 		Limits: lifecycle.Limits{Keys: a.cfg.Limits.KeysPerRegion, Aliases: a.cfg.Limits.AliasesPerKey},
 	})
@@ -91,6 +91,7 @@ func (a *Appliance) openServices(context.Context) error {
 	a.reconciler = lifecycle.NewReconciler(a.lifecycle)
 	a.orphans = lifecycle.NewOrphans(a.lifecycle)
 	a.rotator = lifecycle.NewRotator(a.lifecycle)
+	a.expirer = lifecycle.NewExpirer(a.lifecycle)
 	a.server = api.New(api.Config{
 		Account: a.cfg.Account, Regions: a.cfg.Regions, Credentials: a.principals, Directory: a.db,
 		Crypt: crypt.New(crypt.Config{DB: a.db, Resolver: a.manager, Gate: gate, Clock: a.clock, Audit: a.audit}),
