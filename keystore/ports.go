@@ -38,6 +38,7 @@ type Tx interface {
 	LedgerTx
 	PrincipalTx
 	SettingTx
+	UseTx
 }
 
 // KeyTx is about keys, with their policy and tags.
@@ -141,6 +142,14 @@ type SettingTx interface {
 	DeleteSetting(name string) error
 	// Settings lists the names with that prefix, in order.
 	Settings(prefix string) ([]string, error)
+}
+
+// UseTx keeps the last use of each key; it goes with its key.
+type UseTx interface {
+	// LastUse gives the last use of a key that was put, or ErrNoRow.
+	LastUse(region string, id KeyID) (*LastUse, error)
+	// PutLastUse stores the last use of a key. It changes nothing where the key is gone or a later use is stored.
+	PutLastUse(u *LastUse) error
 }
 
 // Clock tells the appliance's time. Under dev it can be moved forward.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -151,30 +152,52 @@ func TestOpenAgain(t *testing.T) {
 	assert.Equal(t, "key 1", description(t, db), "Create keeps what is there")
 	v, err := db.Version(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, 1, v.Schema)
+	assert.Equal(t, 2, v.Schema)
 	assert.Regexp(t, `^SQLite 3\.\d+\.\d+$`, v.Engine)
 }
 
 func TestMigrations(t *testing.T) {
 	path := made(t)
-	first := state.Migration{Number: 1, Name: "0001_state.sql"}
-	second := state.Migration{Number: 2, Name: "0002_more.sql", SQL: "CREATE TABLE more (x TEXT) STRICT; INSERT INTO more VALUES ('kept');"}
-	broken := state.Migration{Number: 3, Name: "0003_broken.sql", SQL: "CREATE TABLE gone (x TEXT); INSERT INTO nowhere VALUES (1);"}
+	released, err := state.Migrations(os.DirFS("."), "migrations")
+	require.NoError(t, err)
+	n := len(released)
+	with := func(steps ...state.Migration) error {
+		return sqlite.MigrateWith(t.Context(), path, append(slices.Clone(released), steps...))
+	}
+	more := state.Migration{Number: n + 1, Name: "more.sql", SQL: "CREATE TABLE more (x TEXT) STRICT; INSERT INTO more VALUES ('kept');"}
+	broken := state.Migration{Number: n + 2, Name: "broken.sql", SQL: "CREATE TABLE gone (x TEXT); INSERT INTO nowhere VALUES (1);"}
 
-	err := sqlite.MigrateWith(t.Context(), path, []state.Migration{first, second, broken})
-	require.ErrorContains(t, err, "0003_broken.sql")
+	require.ErrorContains(t, with(more, broken), "broken.sql")
 	_, err = sqlite.Open(t.Context(), path, sqlite.Options{})
-	require.ErrorIs(t, err, sqlite.ErrNewer, "the second has been applied, and this release does not know it")
-	require.ErrorContains(t, err, "number 2")
+	require.ErrorIs(t, err, sqlite.ErrNewer, "the first has been applied, and this release does not know it")
+	require.ErrorContains(t, err, fmt.Sprintf("number %d", n+1))
 
-	mended := state.Migration{Number: 3, Name: "0003_mended.sql", SQL: "CREATE TABLE gone (x TEXT); INSERT INTO gone SELECT x FROM more;"}
-	require.NoError(t, sqlite.MigrateWith(t.Context(), path, []state.Migration{first, second, mended}), "the broken one has left nothing")
-	require.NoError(t, sqlite.MigrateWith(t.Context(), path, []state.Migration{first, second, mended}), "none is applied twice")
+	mended := state.Migration{Number: n + 2, Name: "mended.sql", SQL: "CREATE TABLE gone (x TEXT); INSERT INTO gone SELECT x FROM more;"}
+	require.NoError(t, with(more, mended), "the broken one has left nothing")
+	require.NoError(t, with(more, mended), "none is applied twice")
 
 	ended, end := context.WithCancel(t.Context())
 	end()
-	fourth := state.Migration{Number: 4, Name: "0004.sql", SQL: "CREATE TABLE never (x TEXT);"}
-	require.ErrorIs(t, sqlite.MigrateWith(ended, path, []state.Migration{first, second, mended, fourth}), context.Canceled)
+	never := state.Migration{Number: n + 3, Name: "never.sql", SQL: "CREATE TABLE never (x TEXT);"}
+	require.ErrorIs(t, sqlite.MigrateWith(ended, path, append(slices.Clone(released), more, mended, never)), context.Canceled)
+}
+
+// A database of the first release opens, and gets what came since.
+func TestFirstReleaseOpens(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	released, err := state.Migrations(os.DirFS("."), "migrations")
+	require.NoError(t, err)
+	require.NoError(t, sqlite.MigrateWith(t.Context(), path, released[:1]))
+	require.NoError(t, os.Chmod(path, 0o600))
+	db := statetest.OpenAt(t, path)
+	v, err := db.Version(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, len(released), v.Schema)
+	require.NoError(t, db.View(t.Context(), func(tx keystore.Tx) error {
+		_, err := tx.LastUse("us-east-1", "none")
+		require.ErrorIs(t, err, keystore.ErrNoRow)
+		return nil
+	}))
 }
 
 func TestLedgerRowsStay(t *testing.T) {

@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) keystore.DB) {
 		{"the ledger in pages", ledgerInPages},
 		{"principals", principals},
 		{"settings", settings},
+		{"last uses", lastUses},
 		{"a transaction goes on after a refusal", goesOnAfterRefusal},
 		{"a failed transaction leaves nothing", failedLeavesNothing},
 		{"a panic leaves nothing", panicLeavesNothing},
