@@ -36,9 +36,9 @@ var allowed = map[string][]string{
 	"keystore/lifecycle": {"keystore", "keystore/access", "keystore/envelope", "keystore/audit", "keystore/backend"},
 	"keystore/custom":    {"keystore", "keystore/access", "keystore/envelope", "keystore/audit", "keystore/backend"},
 
-	"keystore/secp256k1": {}, // curve arithmetic that the standard library lacks
-
 	"keystore/grants": {"keystore", "keystore/access", "keystore/envelope", "keystore/audit", "keystore/backend"},
+
+	"keystore/usage": {"keystore", "keystore/access", "keystore/audit", "keystore/backend"},
 
 	"keystore/backend/backendtest": {"keystore", "keystore/backend"},
 
@@ -59,9 +59,6 @@ var allowed = map[string][]string{
 	"xks/conformance": {"xks", "api/sigv4"},
 	"xks/xkstest":     {"xks", "api/sigv4"},
 	"xks/xksstore":    {"xks", "xks/client", "keystore", "keystore/backend"},
-	"xks/xkstest":     {"xks", "api/sigv4"},
-
-	"xks/conformance": {"xks", "api/sigv4"},
 
 	"state":           {"keystore"},
 	"state/sqlite":    {"state", "keystore"},
