@@ -146,9 +146,12 @@ func copySoftHSM(t testing.TB, to string) string {
 	t.Helper()
 	const name = "SOFTHSM2_CONF"
 	shared.mu.Lock()
-	shared.count++
-	own := fmt.Sprintf("SR_CONF_%0*d", len(name)-len("SR_CONF_"), shared.count)
+	shared.copies++
+	own := fmt.Sprintf("SR_CONF_%0*d", len(name)-len("SR_CONF_"), shared.copies)
 	shared.mu.Unlock()
+	if len(own) != len(name) {
+		t.Fatalf("%d copies of the library in one process", shared.copies)
+	}
 	b, err := os.ReadFile(ModulePath(t))
 	if err != nil {
 		t.Fatal(err)

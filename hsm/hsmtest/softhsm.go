@@ -56,10 +56,11 @@ func ModulePath(t testing.TB) string {
 // process, so all tests of a binary share a directory and make tokens in it.
 var shared struct {
 	sync.Once
-	dir   string
-	err   error
-	mu    sync.Mutex
-	count int
+	dir    string
+	err    error
+	mu     sync.Mutex
+	count  int // of tokens and keys
+	copies int // of the library
 }
 
 const dirPrefix = "strongroom-softhsm-"
