@@ -20,7 +20,10 @@ func newPrincipals() *cobra.Command {
 		principalCommand("disable NAME", "Refuse all access keys of a principal", http.MethodPost, "/disable", say("Disabled")),
 		principalCommand("enable NAME", "Accept the access keys of a principal again", http.MethodPost, "/enable", say("Enabled")),
 		principalCommand("delete NAME", "Delete a principal with its access keys", http.MethodDelete, "", say("Deleted")),
-		newAttachPolicy(), newDetachPolicy())
+		newAttachPolicy(), newDetachPolicy(), newCreateKey(),
+		keyCommand("delete-key PRINCIPAL ACCESS-KEY-ID", "Delete an access key", http.MethodDelete, "", "Deleted an access key of"),
+		keyCommand("disable-key PRINCIPAL ACCESS-KEY-ID", "Refuse an access key", http.MethodPost, "/disable", "Disabled an access key of"),
+		keyCommand("enable-key PRINCIPAL ACCESS-KEY-ID", "Accept an access key again", http.MethodPost, "/enable", "Enabled an access key of"))
 }
 
 func newPrincipalsCreate() *cobra.Command {

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/strongroom/strongroom/keystore"
@@ -16,6 +17,9 @@ type Explanation struct {
 	Steps      []Step
 	// State is what the key state table answers to an allowed request; nil where it has no objection, or was not asked.
 	State error
+
+	about
+	parts parts
 }
 
 // Step is one statement or grant that was looked at.
@@ -25,7 +29,12 @@ type Step struct {
 	Effect Effect `json:"effect"` // of a statement; Allow for grants
 	Taken  bool   `json:"taken"`  // whether it applies to the request
 	Why    string `json:"why"`    // why it does not apply, or in which way it does
+	// Conditional: it would apply, but for a condition or constraint that this request does not meet.
+	Conditional bool `json:"conditional"`
 }
+
+// maxGrantSteps bounds the grants that an explanation shows; those that apply come first.
+const maxGrantSteps = 100
 
 // Explain decides like Admit and tells of every statement, and every grant to the caller, whether it applies, and why not. It is for commands, not
 // for the path of requests.
@@ -34,7 +43,7 @@ func (g *Gate) Explain(ctx context.Context, r *Request) (*Explanation, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Explanation{Decision: d, Permission: permissionOf(r).name, Resource: r.resource()}
+	x := &Explanation{Decision: d, Permission: permissionOf(r).name, Resource: r.resource(), about: about{r.Caller, r.Key}}
 	var e evaluation
 	e.begin(ctx, r, g.cfg.Aliases)
 	if r.Key != nil {
@@ -70,9 +79,17 @@ func (x *Explanation) grants(ctx context.Context, d keystore.Directory, e *evalu
 		if err != nil {
 			return fmt.Errorf("look up grants of %s: %w", k.ARN(), err)
 		}
+		var others []Step
 		for _, grant := range list {
-			x.Steps = append(x.Steps, e.grantStep(grant))
+			step := e.grantStep(grant)
+			x.parts.grant = x.parts.grant || step.Taken || step.Conditional
+			if !step.Taken {
+				others = append(others, step)
+			} else if len(x.Steps) < maxGrantSteps {
+				x.Steps = append(x.Steps, step)
+			}
 		}
+		x.Steps = append(x.Steps, others[:min(len(others), maxGrantSteps)]...)
 	}
 	return nil
 }
@@ -86,39 +103,43 @@ func (x *Explanation) policy(e *evaluation, c *cache, where, text string, ofKey 
 	}
 	for _, s := range p.Statements {
 		step := Step{Where: where, What: s.String(), Effect: s.Effect}
-		step.Taken, step.Why = s.explain(e, ofKey)
+		how := directly
+		if ofKey {
+			how = s.reaches(e.req.Caller)
+		}
+		s.explain(e, ofKey, how, &step)
+		x.parts.statement(s, &step, how, ofKey)
 		x.Steps = append(x.Steps, step)
 	}
 }
 
-// explain tells whether a statement applies, and why not.
-func (s *Statement) explain(e *evaluation, ofKey bool) (bool, string) {
-	how := "applies"
+// explain says whether a statement applies, and why not.
+func (s *Statement) explain(e *evaluation, ofKey bool, how reach, step *Step) {
 	switch {
 	case !ofKey && s.hasPrincipal:
-		return false, "a principal's own policy has no Principal"
-	case ofKey:
-		switch s.reaches(e.req.Caller) {
-		case notReached:
-			return false, "does not name the caller"
-		case byAccount:
-			how = "applies to the caller's account"
-			if s.Effect == Allow {
-				how += ", whose own policies decide further"
-			}
-		}
+		step.Why = "a principal's own policy has no Principal"
+		return
+	case how == notReached:
+		step.Why = "does not name the caller"
+		return
 	}
 	switch miss, at := s.applies(e); miss {
 	case Applies:
-		return true, how
+		step.Taken, step.Why = true, "applies"
+		if how == byAccount {
+			step.Why = "applies to the caller's account"
+			if s.Effect == Allow {
+				step.Why += ", whose own policies decide further"
+			}
+		}
 	case MissInert:
-		return false, "has no Action or no Resource"
+		step.Why = "has no Action or no Resource"
 	case MissAction:
-		return false, "is not about " + e.permission.name
+		step.Why = "is not about " + e.permission.name
 	case MissResource:
-		return false, "is not about " + string(e.resource)
+		step.Why = "is not about " + string(e.resource)
 	default:
-		return false, s.conditions[at].explain(e)
+		step.Conditional, step.Why = true, s.conditions[at].explain(e)
 	}
 }
 
@@ -134,14 +155,15 @@ func (c *condition) explain(e *evaluation) string {
 
 func (e *evaluation) grantStep(g *keystore.Grant) Step {
 	step := Step{Where: "grants", What: "grant " + g.ID, Effect: Allow, Taken: e.grantAllows(g), Why: "applies"}
+	operation := e.permission.name[len(permissionPrefix):]
 	switch {
 	case step.Taken:
 	case g.SourceARN != "":
 		step.Why = "its SourceArn constraint is for AWS services, which call no appliance"
-	case !contextFits(g, e.req.EncryptionContext):
-		step.Why = "its constraints want another encryption context"
-	default:
+	case !slices.Contains(g.Operations, operation):
 		step.Why = "is not for " + e.permission.name
+	default:
+		step.Conditional, step.Why = true, "its constraints want another encryption context"
 	}
 	return step
 }

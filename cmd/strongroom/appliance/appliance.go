@@ -20,6 +20,7 @@ import (
 	"github.com/strongroom/strongroom/hsm"
 	"github.com/strongroom/strongroom/hsm/hsmstore"
 	"github.com/strongroom/strongroom/keystore"
+	"github.com/strongroom/strongroom/keystore/access"
 	"github.com/strongroom/strongroom/keystore/audit"
 	"github.com/strongroom/strongroom/keystore/custom"
 	"github.com/strongroom/strongroom/keystore/lifecycle"
@@ -70,6 +71,7 @@ type Appliance struct {
 	sweeper    *lifecycle.Sweeper
 	reconciler *lifecycle.Reconciler
 	rotator    *lifecycle.Rotator
+	gate       *access.Gate
 	expirer    *lifecycle.Expirer
 	orphans    *lifecycle.Orphans
 	server     *api.Server

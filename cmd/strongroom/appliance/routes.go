@@ -22,6 +22,7 @@ func (a *Appliance) routes(s *admin.Server) {
 	})
 	a.orphanRoutes(s)
 	a.principalRoutes(s)
+	a.accessRoutes(s)
 	a.devRoutes(s)
 }
 
@@ -113,6 +114,28 @@ func (a *Appliance) principalRoutes(s *admin.Server) {
 	})
 	do("DELETE "+one+"/policies/{policy}", func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
 		return p.Detach(ctx, r.Path("name"), r.Path("policy"))
+	})
+	do("DELETE "+one+"/keys/{key}", func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
+		return p.DeleteKey(ctx, r.Path("name"), r.Path("key"))
+	})
+	do("POST "+one+"/keys/{key}/disable", func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
+		return p.SetKeyDisabled(ctx, r.Path("name"), r.Path("key"), true)
+	})
+	do("POST "+one+"/keys/{key}/enable", func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
+		return p.SetKeyDisabled(ctx, r.Path("name"), r.Path("key"), false)
+	})
+	admin.Handle(s, "POST "+one+"/keys", func(ctx context.Context, r admin.Request, _ admin.Empty) (admin.Principal, error) {
+		v, key, err := a.principals.AddKey(ctx, r.Path("name"))
+		if err != nil {
+			return admin.Principal{}, principalError(err)
+		}
+		p := principalOf(v)
+		for i := range p.AccessKeys {
+			if p.AccessKeys[i].AccessKeyID == key.AccessKeyID {
+				p.AccessKeys[i].Secret = key.Secret
+			}
+		}
+		return p, nil
 	})
 	admin.Handle(s, "PUT "+one+"/policies/{policy}", func(ctx context.Context, r admin.Request, in admin.Policy) (admin.Principal, error) {
 		v, err := a.principals.Attach(ctx, r.Path("name"), keystore.NamedPolicy{Name: r.Path("policy"), Document: in.Document})

@@ -70,7 +70,8 @@ func (a *Appliance) clusters() (map[string]keystore.Cluster, error) {
 }
 
 func (a *Appliance) openServices(context.Context) error {
-	gate := access.New(access.Config{Directory: a.db})
+	gate := access.New(access.Config{Directory: a.db, Logger: a.log})
+	a.gate = gate
 	clusters, err := a.clusters()
 	if err != nil {
 		return err
