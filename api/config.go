@@ -39,6 +39,7 @@ type Keys interface {
 	Tags
 	Policies
 	Rotations
+	Imports
 }
 
 // Aliases is the part of Keys that is about aliases.

@@ -118,6 +118,8 @@ type appliance struct {
 	logs       *syncBuffer
 	sweeper    *lifecycle.Sweeper
 	rotator    *lifecycle.Rotator
+	expirer    *lifecycle.Expirer
+	orphans    *lifecycle.Orphans
 	server     *api.Server
 }
 
@@ -184,13 +186,18 @@ func (a *appliance) serve(t testing.TB, vault *hsmstore.Vault, log *slog.Logger,
 		Clusters: map[string]keystore.Cluster{clusterID: {ID: clusterID, TrustAnchor: a.anchor}}})
 	require.NoError(t, err)
 	keys := lifecycle.New(lifecycle.Config{DB: a.db, Resolver: a.manager, Gate: gate, Clock: a.clock, Random: rand.Reader,
-		Audit: a.audit, Account: account, Regions: []string{region}, Logger: log})
+		Audit: a.audit, Vault: vault, Account: account, Regions: []string{region}, Logger: log})
 	a.sweeper = lifecycle.NewSweeper(keys)
 	a.rotator = lifecycle.NewRotator(keys)
+	a.expirer = lifecycle.NewExpirer(keys)
+	a.orphans = lifecycle.NewOrphans(keys)
+	a.usage, err = usage.Open(context.Background(), usage.Config{DB: a.db, Gate: gate, Clock: a.clock, Logger: log})
+	require.NoError(t, err)
 	c := api.Config{
 		Account: account, Regions: []string{region}, Credentials: a.principals, Directory: a.db,
 		Crypt: crypt.New(crypt.Config{DB: a.db, Resolver: a.manager, Gate: gate, Clock: a.clock}),
 		Keys:  keys, Stores: stores, Grants: a.grants(gate), Audit: a.audit, Clock: a.clock, Logger: log, Observer: a.seen,
+		Usage: a.usage,
 	}
 	for _, f := range change {
 		f(&c)

@@ -25,6 +25,10 @@ func (t *Token) UnwrapOAEP(ctx context.Context, order Template, unwrapping KeyRe
 	if err == nil {
 		return made, nil
 	}
+	switch ClassOf(err) {
+	case Timeout, Stuck, Busy:
+		return Object{}, err // the call may have its effect yet: a second key must not join it
+	}
 	// Whatever the token's answer meant: the way through this process gives
 	// an exact one.
 	value, err := t.DecryptOAEP(ctx, unwrapping, hash, wrapped)

@@ -83,6 +83,7 @@ type KeyMaterial struct {
 	Description  string       `json:"description,omitzero"`   // KeyMaterialDescription, EXTERNAL only
 	ValidTo      time.Time    `json:"valid_to,omitzero"`      // EXTERNAL with expiry
 	Imported     bool         `json:"imported,omitzero"`      // EXTERNAL: present on the token now
+	Mark         []byte       `json:"mark,omitempty"`         // EXTERNAL: what recognises the same material again, sealed
 }
 
 // KeyMaterialID is the KeyMaterialId shown to callers.

@@ -39,7 +39,12 @@ func (s *Service) CreateKey(ctx context.Context, c *keystore.Caller, in *CreateK
 	if k.Policy, err = s.checkPolicy(ctx, c, k.ARN(), in.Policy, in.BypassPolicyLockoutSafetyCheck); err != nil {
 		return nil, err
 	}
-	if err := s.build(ctx, b, k, d); err != nil {
+	if d.origin == keystore.OriginExternal {
+		err = s.buildEmpty(ctx, k)
+	} else {
+		err = s.build(ctx, b, k, d)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return s.view(k), nil

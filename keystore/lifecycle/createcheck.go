@@ -25,9 +25,8 @@ type originRule struct {
 }
 
 var originRules = map[keystore.Origin]originRule{
-	keystore.OriginKMS: {fits: func(*keystore.SpecInfo) bool { return true }, row: keystore.MaterialOnToken},
-	keystore.OriginExternal: {fits: func(i *keystore.SpecInfo) bool { return i.Importable }, row: keystore.MaterialOnToken,
-		later: "Keys with Origin EXTERNAL are not supported: this appliance can't import key material."},
+	keystore.OriginKMS:      {fits: func(*keystore.SpecInfo) bool { return true }, row: keystore.MaterialOnToken},
+	keystore.OriginExternal: {fits: func(i *keystore.SpecInfo) bool { return i.Importable }, row: keystore.MaterialOnToken},
 	keystore.OriginCloudHSM: {store: keystore.StoreCloudHSM, fits: func(i *keystore.SpecInfo) bool { return i.Custom },
 		row: keystore.MaterialOnToken},
 	keystore.OriginXKS: {store: keystore.StoreXKS, xksKey: true, fits: func(i *keystore.SpecInfo) bool { return i.Custom },

@@ -117,7 +117,7 @@ func (s *Service) abandon(ctx context.Context, m *keystore.Material, cause error
 // settlePlanned looks on the token for what a planned row names, condemns it and destroys it. pending is true where the
 // token can't be looked at now, and err says why.
 func (s *Service) settlePlanned(ctx context.Context, m *keystore.Material) (settled []*keystore.Material, pending bool, err error) {
-	if m.Kind == keystore.MaterialOnToken {
+	if m.Kind != keystore.MaterialNotOurs {
 		if pending, err := s.pending(ctx, m); pending {
 			return nil, true, err
 		}

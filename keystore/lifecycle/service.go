@@ -34,7 +34,9 @@ type Config struct {
 	Random   io.Reader
 	// Audit takes the events of what the appliance does by itself: real deletions and what becomes of key material.
 	// Requests are recorded by whoever answers them.
-	Audit    audit.Log
+	Audit audit.Log
+	// Vault seals import tokens and what recognises imported material; without one the appliance imports nothing.
+	Vault    Vault
 	Account  string
 	Regions  []string
 	Limits   Limits
@@ -48,10 +50,11 @@ type Config struct {
 // Service does the operations on keys. It is safe for concurrent use. Sweeper, Reconciler and Orphans are made from it
 // and share its knowledge of what is being done at the moment.
 type Service struct {
-	cfg    Config
-	busy   registry
-	doubts doubts
-	left   chan struct{} // told of rows that were left open, for the Reconciler; capacity 1
+	cfg     Config
+	busy    registry
+	doubts  doubts
+	imports imports
+	left    chan struct{} // told of rows that were left open, for the Reconciler; capacity 1
 }
 
 // New makes the service.
