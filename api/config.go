@@ -111,6 +111,7 @@ type Config struct {
 	Clock       keystore.Clock // the appliance's time
 	Logger      *slog.Logger   // nil: silence
 	Observer    Observer       // nil: none
+	Usage       Usage          // nil: the uses of keys are not noted
 
 	// Now is the time that signatures are checked against and durations are measured with: the real one, also where Clock
 	// can be moved. nil: time.Now.

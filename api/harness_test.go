@@ -41,6 +41,7 @@ import (
 	"github.com/strongroom/strongroom/keystore/crypt"
 	"github.com/strongroom/strongroom/keystore/custom"
 	"github.com/strongroom/strongroom/keystore/lifecycle"
+	"github.com/strongroom/strongroom/keystore/usage"
 	"github.com/strongroom/strongroom/state"
 	"github.com/strongroom/strongroom/state/sqlite"
 )
@@ -117,6 +118,7 @@ type appliance struct {
 	seen       *seen
 	logs       *syncBuffer
 	sweeper    *lifecycle.Sweeper
+	usage      *usage.Recorder
 	rotator    *lifecycle.Rotator
 	expirer    *lifecycle.Expirer
 	orphans    *lifecycle.Orphans
@@ -193,10 +195,13 @@ func (a *appliance) serve(t testing.TB, vault *hsmstore.Vault, log *slog.Logger,
 	a.orphans = lifecycle.NewOrphans(keys)
 	a.usage, err = usage.Open(context.Background(), usage.Config{DB: a.db, Gate: gate, Clock: a.clock, Logger: log})
 	require.NoError(t, err)
+	a.usage, err = usage.Open(context.Background(), usage.Config{DB: a.db, Gate: gate, Clock: a.clock, Logger: log})
+	require.NoError(t, err)
 	c := api.Config{
 		Account: account, Regions: []string{region}, Credentials: a.principals, Directory: a.db,
 		Crypt: crypt.New(crypt.Config{DB: a.db, Resolver: a.manager, Gate: gate, Clock: a.clock}),
 		Keys:  keys, Stores: stores, Grants: a.grants(gate), Audit: a.audit, Clock: a.clock, Logger: log, Observer: a.seen,
+		Usage: a.usage,
 		Usage: a.usage,
 	}
 	for _, f := range change {

@@ -47,7 +47,7 @@ var operations = []operation{
 	{name: keystore.ActionGenerateDataKeyWithoutPlaintext, limit: bodyUsual, readOnly: true, handle: handle(generateDataKeyWithoutPlaintext)},
 	{name: keystore.ActionGenerateMac, limit: bodyUsual, readOnly: true, handle: handle(generateMac)},
 	{name: keystore.ActionGenerateRandom, limit: bodyLarge, readOnly: true, handle: handle(generateRandom)},
-	{name: keystore.ActionGetKeyLastUsage, limit: bodyUsual, readOnly: true},
+	{name: keystore.ActionGetKeyLastUsage, limit: bodyUsual, readOnly: true, handle: handle(getKeyLastUsage)},
 	{name: keystore.ActionGetKeyPolicy, limit: bodyUsual, readOnly: true, handle: handle(getKeyPolicy)},
 	{name: keystore.ActionGetKeyRotationStatus, limit: bodyUsual, readOnly: true, handle: handle(getKeyRotationStatus)},
 	{name: keystore.ActionGetParametersForImport, limit: bodyUsual, readOnly: true, handle: handle(getParametersForImport)},

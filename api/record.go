@@ -29,10 +29,17 @@ func (c *call) record(r response, failed error) error {
 	} else if !c.row.readOnly {
 		c.recordElements(&e, r)
 	}
+	use := failed == nil && keystore.CountsAsUse(c.row.name)
+	if use {
+		e.ID = c.s.requestID() // chosen here, to be shown by GetKeyLastUsage
+	}
 	// The record is owed even to a client that went away.
 	err := c.s.Audit.Append(context.WithoutCancel(c.r.Context()), &e, failed == nil && !c.row.readOnly)
 	if err != nil {
 		return &unrecorded{err}
+	}
+	if use {
+		c.used(e.ID)
 	}
 	return failed
 }

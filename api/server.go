@@ -30,6 +30,9 @@ func New(c Config) *Server {
 	if c.Observer == nil {
 		c.Observer = nobody{}
 	}
+	if c.Usage == nil {
+		c.Usage = noUsage{}
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}

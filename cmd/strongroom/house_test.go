@@ -43,7 +43,7 @@ var allowed = map[string][]string{
 	"keystore/backend/backendtest": {"keystore", "keystore/backend"},
 
 	"api": {"api/shape", "api/sigv4", "keystore", "keystore/crypt", "keystore/lifecycle", "keystore/custom", "keystore/grants", "keystore/access",
-		"keystore/audit"},
+		"keystore/audit", "keystore/usage"},
 	"api/shape": {"keystore"},
 	"api/sigv4": {},
 

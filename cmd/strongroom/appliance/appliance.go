@@ -24,6 +24,7 @@ import (
 	"github.com/strongroom/strongroom/keystore/audit"
 	"github.com/strongroom/strongroom/keystore/custom"
 	"github.com/strongroom/strongroom/keystore/lifecycle"
+	"github.com/strongroom/strongroom/keystore/usage"
 	"github.com/strongroom/strongroom/state"
 	"github.com/strongroom/strongroom/xks/proxy"
 	"github.com/strongroom/strongroom/xks/tokenkeys"
@@ -74,6 +75,7 @@ type Appliance struct {
 	gate       *access.Gate
 	expirer    *lifecycle.Expirer
 	orphans    *lifecycle.Orphans
+	usage      *usage.Recorder
 	server     *api.Server
 	proxy      *proxy.Proxy               // nil where there is no XKS listener
 	xksKeys    map[string]*tokenkeys.Keys // by token name

@@ -32,6 +32,7 @@ func (a *Appliance) Serve(ctx context.Context, ready func() error) error {
 		group.Go(l.serve)
 	}
 	group.Go(func() error { return a.sweeper.Run(running) })
+	group.Go(func() error { return a.usage.Run(running) })
 	group.Go(func() error { return a.reconciler.Run(running) })
 	group.Go(func() error { return a.rotator.Run(running) })
 	group.Go(func() error { return a.expirer.Run(running) })

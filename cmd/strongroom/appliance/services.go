@@ -17,6 +17,7 @@ import (
 	"github.com/strongroom/strongroom/keystore/custom"
 	"github.com/strongroom/strongroom/keystore/grants"
 	"github.com/strongroom/strongroom/keystore/lifecycle"
+	"github.com/strongroom/strongroom/keystore/usage"
 )
 
 // openStores makes the manager of custom key stores over the clusters of the configuration.
@@ -69,7 +70,7 @@ func (a *Appliance) clusters() (map[string]keystore.Cluster, error) {
 	return out, nil
 }
 
-func (a *Appliance) openServices(context.Context) error {
+func (a *Appliance) openServices(ctx context.Context) error {
 	gate := access.New(access.Config{Directory: a.db, Logger: a.log})
 	a.gate = gate
 	clusters, err := a.clusters()
@@ -93,10 +94,15 @@ func (a *Appliance) openServices(context.Context) error {
 	a.orphans = lifecycle.NewOrphans(a.lifecycle)
 	a.rotator = lifecycle.NewRotator(a.lifecycle)
 	a.expirer = lifecycle.NewExpirer(a.lifecycle)
+	if a.usage, err = usage.Open(ctx, usage.Config{DB: a.db, Gate: gate, Clock: a.clock, Logger: a.log}); err != nil {
+		return err
+	}
+	a.onClose(a.usage)
 	a.server = api.New(api.Config{
 		Account: a.cfg.Account, Regions: a.cfg.Regions, Credentials: a.principals, Directory: a.db,
 		Crypt: crypt.New(crypt.Config{DB: a.db, Resolver: a.manager, Gate: gate, Clock: a.clock, Audit: a.audit}),
 		Keys:  a.lifecycle, Stores: stores, Grants: a.grantService(gate), Audit: a.audit, Clock: a.clock, Logger: a.log, Observer: a.metrics, Random: random(),
+		Usage: a.usage,
 	})
 	a.principals.OnChange(a.server.CredentialsChanged)
 	a.metrics.Watch(a.snapshot)
