@@ -214,8 +214,8 @@ func (k *Keys) List(ctx context.Context) ([]Key, error) {
 			keys = append(keys, Key{ID: id, Label: objects[0].Label, Problem: problemDuplicate})
 			continue
 		}
-		if old := k.known[id]; old != nil && string(old.object.ID) != string(e.object.ID) {
-			delete(k.known, id)
+		if old := k.known[id]; old == nil || string(old.object.ID) != string(e.object.ID) {
+			k.known[id] = e
 		}
 		keys = append(keys, e.describe(id, k.settingsLocked(id)))
 	}

@@ -138,6 +138,10 @@ func (k *Keys) failed(ctx context.Context, id string, e *entry, err error) error
 	switch hsm.ClassOf(err) {
 	case hsm.KeyMissing, hsm.KeyInvalid:
 		k.forget(id, e)
+	case hsm.Busy, hsm.Timeout:
+		if ctx.Err() != nil {
+			k.warmLater(e)
+		}
 	}
 	return fault(ctx, err)
 }

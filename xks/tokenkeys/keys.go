@@ -2,7 +2,6 @@ package tokenkeys
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -61,9 +60,16 @@ type Keys struct {
 	absent   map[string]time.Time // ids that were looked for in vain, until when that is believed
 	looking  map[string]*lookup   // searches in progress
 	settings map[string]Settings
-	probe    *hsm.KeyRef // the test key; nil until it is found or made
+	probe    *hsm.KeyRef     // the test key; nil until it is found or made
+	warming  map[*entry]bool // keys that the token layer is being made to find again
 
 	admin sync.Mutex // held by Create, Delete and the setters: one change at a time
+
+	// Searches run on goroutines of their own, ended by Close: a token with thousands of objects takes longer to search
+	// than a request may take, and a search that is given up is paid for in vain.
+	background context.Context
+	cancel     context.CancelFunc
+	running    sync.WaitGroup
 }
 
 // entry is an object that an external key id was resolved to.
@@ -71,19 +77,6 @@ type entry struct {
 	object hsm.Object
 	spec   string
 }
-
-// lookup is a search that several callers wait for.
-type lookup struct {
-	done  chan struct{}
-	entry *entry
-	err   error
-}
-
-// Bounds of what is remembered of ids that do not exist.
-const (
-	absentFor  = 2 * time.Second
-	absentMost = 4096
-)
 
 // Open loads the settings and finds the test key, which it makes on a token that has none. A token that is away for
 // the moment is no error: its keys are found when it is back.
@@ -119,8 +112,9 @@ func Open(ctx context.Context, cfg Config) (*Keys, error) {
 	}
 	k := &Keys{
 		cfg: cfg, known: map[string]*entry{}, absent: map[string]time.Time{}, looking: map[string]*lookup{},
-		settings: map[string]Settings{},
+		settings: map[string]Settings{}, warming: map[*entry]bool{},
 	}
+	k.background, k.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for id, s := range settings {
 		k.settings[id] = s
 	}
@@ -132,7 +126,41 @@ func Open(ctx context.Context, cfg Config) (*Keys, error) {
 	if _, err := k.testKey(ctx); err != nil {
 		cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "token has no test key yet", slog.String("token", info.Label), slog.Any("error", err))
 	}
+	// One pass over the token finds all keys at once; until it is done they are found one by one.
+	k.spawn(func(ctx context.Context) {
+		if _, err := k.List(ctx); err != nil {
+			cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "external keys are found one by one", slog.String("token", info.Label), slog.Any("error", err))
+		}
+	})
 	return k, nil
+}
+
+// Close ends what runs in the background and waits for it. The token stays open: it is the caller's. Closing twice is
+// harmless, and keys that were found can still be used.
+func (k *Keys) Close() {
+	k.mu.Lock()
+	k.cancel()
+	k.mu.Unlock()
+	k.running.Wait()
+}
+
+// spawn runs fn in the background, or not at all after Close.
+func (k *Keys) spawn(fn func(ctx context.Context)) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.spawnLocked(fn)
+}
+
+func (k *Keys) spawnLocked(fn func(ctx context.Context)) bool {
+	if k.background.Err() != nil {
+		return false
+	}
+	k.running.Go(func() {
+		ctx, cancel := context.WithTimeout(k.background, searchTimeout)
+		defer cancel()
+		fn(ctx)
+	})
+	return true
 }
 
 // KeyManager implements proxy.Prober.
@@ -167,129 +195,4 @@ func (k *Keys) settingsLocked(id string) Settings {
 		return s
 	}
 	return Settings{Enabled: true, Usage: UseBoth}
-}
-
-// find searches the token, once however many callers wait, and remembers the result.
-func (k *Keys) find(ctx context.Context, id string) (*entry, error) {
-	k.mu.Lock()
-	if until, ok := k.absent[id]; ok {
-		if k.cfg.Now().Before(until) {
-			k.mu.Unlock()
-			return nil, errNotFound
-		}
-		delete(k.absent, id)
-	}
-	if e := k.known[id]; e != nil {
-		k.mu.Unlock()
-		return e, nil
-	}
-	l := k.looking[id]
-	if l == nil {
-		l = &lookup{done: make(chan struct{})}
-		k.looking[id] = l
-		k.mu.Unlock()
-		k.search(ctx, id, l)
-	} else {
-		k.mu.Unlock()
-	}
-	select {
-	case <-l.done:
-		return l.entry, l.err
-	case <-ctx.Done():
-		return nil, fault(ctx, ctx.Err())
-	}
-}
-
-func (k *Keys) search(ctx context.Context, id string, l *lookup) {
-	objects, err := k.objects(ctx, id)
-	switch {
-	case err != nil:
-		l.err = fault(ctx, err)
-	default:
-		l.entry, l.err = choose(objects)
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	delete(k.looking, id)
-	switch {
-	case l.err == nil:
-		k.known[id] = l.entry
-	case l.err == errNotFound:
-		if len(k.absent) >= absentMost {
-			clear(k.absent)
-		}
-		k.absent[id] = k.cfg.Now().Add(absentFor)
-	}
-	close(l.done)
-}
-
-// objects finds what answers to an external key id.
-func (k *Keys) objects(ctx context.Context, id string) ([]hsm.Object, error) {
-	if k.cfg.Addressing == ByLabel {
-		return k.cfg.Token.FindLabel(ctx, id)
-	}
-	raw, err := hex.DecodeString(id)
-	if err != nil || len(raw) == 0 || strings.ToLower(id) != id {
-		return nil, nil
-	}
-	return k.cfg.Token.FindID(ctx, raw)
-}
-
-// choose picks the key among the objects of one id: secret keys count before others. Several are refused.
-func choose(objects []hsm.Object) (*entry, error) {
-	var secret, other []hsm.Object
-	for _, o := range objects {
-		switch {
-		case !o.IsKey() || reserved(o.Label):
-		case o.Class == "CKO_SECRET_KEY":
-			if !listedTwice(secret, o) {
-				secret = append(secret, o)
-			}
-		default:
-			other = append(other, o)
-		}
-	}
-	switch {
-	case len(secret) > 1:
-		return nil, errDuplicate
-	case len(secret) == 1:
-		return &entry{object: secret[0], spec: keySpec(secret[0])}, nil
-	case len(other) > 0:
-		return &entry{object: other[0], spec: keySpec(other[0])}, nil
-	}
-	return nil, errNotFound
-}
-
-// listedTwice reports whether o is one of list: SoftHSM2 can show an object twice that another process made.
-func listedTwice(list []hsm.Object, o hsm.Object) bool {
-	for _, other := range list {
-		if string(other.ID) == string(o.ID) && len(o.ID) > 0 && other.Label == o.Label && other.KeyType == o.KeyType &&
-			other.Bits == o.Bits && string(other.CheckValue) == string(o.CheckValue) {
-			return true
-		}
-	}
-	return false
-}
-
-// reserved labels belong to the appliance or to KMS keys.
-func reserved(label string) bool {
-	return strings.HasPrefix(label, "strongroom:") || strings.HasPrefix(label, "arn:")
-}
-
-// keySpec names a key as GetKeyMetadata does: AES_256, or the truth.
-func keySpec(o hsm.Object) string {
-	name := strings.TrimPrefix(o.KeyType, "CKK_")
-	if o.Bits == 0 {
-		return name
-	}
-	return fmt.Sprintf("%s_%d", name, o.Bits)
-}
-
-// forget drops what is remembered of an object that turned out to be another or gone.
-func (k *Keys) forget(id string, e *entry) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.known[id] == e {
-		delete(k.known, id)
-	}
 }

@@ -32,6 +32,7 @@ func open(t testing.TB, change func(*tokenkeys.Config)) (*tokenkeys.Keys, *hsm.T
 	}
 	keys, err := tokenkeys.Open(context.Background(), cfg)
 	require.NoError(t, err)
+	t.Cleanup(keys.Close)
 	return keys, token
 }
 
@@ -483,6 +484,13 @@ func (s *softwareToken) FindLabel(_ context.Context, label string) ([]hsm.Object
 	}}, nil
 }
 
+func (s *softwareToken) Objects(context.Context, func(hsm.Object) error) error { return nil }
+
+func (s *softwareToken) Seal(_ context.Context, _ hsm.KeyRef, aad, plaintext, dst []byte) ([]byte, error) {
+	iv := make([]byte, 12)
+	return s.gcm.Seal(append(dst, iv...), iv, plaintext, aad), nil
+}
+
 func (s *softwareToken) Open(_ context.Context, _ hsm.KeyRef, aad, sealed, dst []byte) ([]byte, error) {
 	out, err := s.gcm.Open(dst, sealed[:12], sealed[12:], aad)
 	if err != nil {
@@ -525,6 +533,52 @@ func TestConcurrentFirstUse(t *testing.T) {
 	}
 	require.NoError(t, errors.Join(all...))
 }
+
+// A token that takes longer to search than a request may take: the request is answered in time, and the search goes on
+// for the next one.
+func TestSlowSearchIsNotInVain(t *testing.T) {
+	token := &slowToken{Token: hsmtest.SoftHSM(t, "xks").Open("xks"), proceed: make(chan struct{}), searched: make(chan struct{}, 8)}
+	generate(t, token.Token, "id-1", "slow", hsm.AES256, hsm.UseEncrypt|hsm.UseDecrypt)
+	keys, err := tokenkeys.Open(context.Background(), tokenkeys.Config{Token: token})
+	require.NoError(t, err)
+	t.Cleanup(keys.Close)
+	<-token.searched // the test key
+	short, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	_, err = keys.Encrypt(short, "slow", []byte("p"), nil)
+	assert.Equal(t, xks.DependencyTimeoutException, xks.NameOf(err))
+	<-token.searched
+	close(token.proceed)
+	_, err = keys.Encrypt(context.Background(), "slow", []byte("p"), nil)
+	require.NoError(t, err)
+	assert.Empty(t, token.searched, "there was one search")
+
+	keys.Close()
+	_, err = keys.Encrypt(context.Background(), "slow", []byte("p"), nil)
+	require.NoError(t, err, "what was found can be used")
+	_, err = keys.Encrypt(context.Background(), "never-looked-for", []byte("p"), nil)
+	assert.Equal(t, xks.InternalException, xks.NameOf(err))
+}
+
+// slowToken holds searches for external keys until it is told to proceed, and lists nothing.
+type slowToken struct {
+	*hsm.Token
+	proceed, searched chan struct{}
+}
+
+func (s *slowToken) FindLabel(ctx context.Context, label string) ([]hsm.Object, error) {
+	s.searched <- struct{}{}
+	if !strings.HasPrefix(label, "strongroom:") {
+		select {
+		case <-s.proceed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return s.Token.FindLabel(ctx, label)
+}
+
+func (s *slowToken) Objects(context.Context, func(hsm.Object) error) error { return nil }
 
 func TestUsageText(t *testing.T) {
 	for _, u := range []tokenkeys.Usage{tokenkeys.UseNone, tokenkeys.UseEncrypt, tokenkeys.UseDecrypt, tokenkeys.UseBoth} {
