@@ -12,14 +12,15 @@
 // Composition, with keys on a token (errors left out):
 //
 //	keys, _ := tokenkeys.Open(ctx, tokenkeys.Config{Token: token, Store: store})
-//	id, secret, _ := proxy.NewCredential(rand.Reader)
-//	p, _ := proxy.New(proxy.Config{Recorder: audit, Logger: log})
+//	defer keys.Close()
+//	cred, _ := proxy.NewCredential(rand.Reader)
+//	p := proxy.New(proxy.Config{Recorder: audit, Logger: log})
 //	_ = p.Update([]proxy.Realm{{
 //		Name: "dev", URIPath: "/dev" + xks.BasePath, Keys: keys,
-//		Credentials: []proxy.Credential{{AccessKeyID: id, Secret: secret}},
+//		Credentials: []proxy.Credential{cred},
 //	}})
 //	go p.Run(ctx) // deep health checks, until ctx ends
-//	server := proxy.NewServer(p, proxy.TLSOptions{Certificates: certs}, log)
+//	server, _ := proxy.NewServer(p, proxy.TLSOptions{Certificates: certs}, log)
 //	_ = server.ServeTLS(listener, "", "")
 //
 // The Proxy also answers GET /ping (alive) and GET /ready (some token can serve, and Drain was not called) for load

@@ -9,6 +9,6 @@
 // a row there is enabled for all that its attributes allow. Rows are written before the token is touched, so that a
 // row names every object this package ever made.
 //
-// Keys implements proxy.Keys and proxy.Prober. Objects are looked up once and then remembered: the token is not
-// searched on the way of a request.
+// Keys implements proxy.Keys and proxy.Prober. Objects are looked up once, in the background, and then
+// remembered: the token is not searched on the way of a request. Close ends the background.
 package tokenkeys
