@@ -195,13 +195,10 @@ func (a *appliance) serve(t testing.TB, vault *hsmstore.Vault, log *slog.Logger,
 	a.orphans = lifecycle.NewOrphans(keys)
 	a.usage, err = usage.Open(context.Background(), usage.Config{DB: a.db, Gate: gate, Clock: a.clock, Logger: log})
 	require.NoError(t, err)
-	a.usage, err = usage.Open(context.Background(), usage.Config{DB: a.db, Gate: gate, Clock: a.clock, Logger: log})
-	require.NoError(t, err)
 	c := api.Config{
 		Account: account, Regions: []string{region}, Credentials: a.principals, Directory: a.db,
 		Crypt: crypt.New(crypt.Config{DB: a.db, Resolver: a.manager, Gate: gate, Clock: a.clock}),
 		Keys:  keys, Stores: stores, Grants: a.grants(gate), Audit: a.audit, Clock: a.clock, Logger: log, Observer: a.seen,
-		Usage: a.usage,
 		Usage: a.usage,
 	}
 	for _, f := range change {
