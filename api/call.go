@@ -77,6 +77,7 @@ var calls = sync.Pool{New: func() any { return new(call) }}
 func (s *Server) begin(w http.ResponseWriter, r *http.Request) *call {
 	c := calls.Get().(*call)
 	c.s, c.w, c.r, c.start = s, w, r, s.Now()
+	c.members.XksEndpointPorts = s.XksEndpointPorts
 	c.id = s.requestID()
 	// The header's name is written as AWS writes it.
 	w.Header()["x-amzn-RequestId"] = []string{c.id}

@@ -113,6 +113,9 @@ type Config struct {
 	Observer    Observer       // nil: none
 	Usage       Usage          // nil: the uses of keys are not noted
 
+	// XksEndpointPorts accepts a port in XksProxyUriEndpoint, which AWS does not.
+	XksEndpointPorts bool
+
 	// Now is the time that signatures are checked against and durations are measured with: the real one, also where Clock
 	// can be moved. nil: time.Now.
 	Now func() time.Time

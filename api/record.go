@@ -119,10 +119,13 @@ func (c *call) allResources() []audit.Resource {
 	return c.resources
 }
 
-// backingKey notes the material of a new key in a CloudHSM-style store, as CloudTrail does; the id is its CKA_ID.
+// backingKey notes the material of a new key in a custom key store, as CloudTrail does: its CKA_ID, or the external key.
 func (c *call) backingKey(k *keystore.Key) {
 	if current := k.Current(); current != nil && k.Origin == keystore.OriginCloudHSM {
 		c.extra = c.extra.String("backingKey", `{"backingKeyId":"`+current.ID.String()+`"}`)
+	}
+	if k.XksKeyID != "" {
+		c.extra = c.extra.String("customKeyStoreId", string(k.StoreID)).String("xksKeyId", k.XksKeyID)
 	}
 }
 

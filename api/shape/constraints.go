@@ -38,6 +38,7 @@ var (
 	trustAnchor      = bounds(1, 5000).unlogged()
 	xksAccessKey     = bounds(20, 30).matching(`^[A-Z2-7]+$`).sensitive()
 	xksEndpoint      = bounds(10, 128).matching(`^https://[a-zA-Z0-9.-]+$`)
+	xksEndpointPort  = bounds(10, 128).matching(`^https://[a-zA-Z0-9.-]+(:[0-9]{1,5})?$`) // compatibility.xks_endpoint_ports
 	xksKeyID         = bounds(1, 128).matching(`^[a-zA-Z0-9-_.]+$`)
 	xksPath          = bounds(10, 128).matching(`^(/[a-zA-Z0-9\/_-]+/kms/xks/v\d{1,2})$|^(/kms/xks/v\d{1,2})$`)
 	xksSecret        = bounds(43, 64).matching(`^[a-zA-Z0-9\/+=]+$`).sensitive()

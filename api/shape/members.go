@@ -44,8 +44,20 @@ type member struct {
 // Members is the list of a request's members. One can be used for request after request: Reset, or Decode, empties it.
 // Not safe for concurrent use.
 type Members struct {
+	// XksEndpointPorts accepts a port in XksProxyUriEndpoint, which AWS does not. It outlives Reset.
+	XksEndpointPorts bool
+
 	list  []member
 	blobs []byte // decoded blobs; the request's blob members point into it
+}
+
+// endpoint adds an XksProxyUriEndpoint.
+func (m *Members) endpoint(at *string) {
+	rule := &xksEndpoint
+	if m.XksEndpointPorts {
+		rule = &xksEndpointPort
+	}
+	m.String("XksProxyUriEndpoint", at, optional, rule)
 }
 
 // Reset forgets the request and wipes the blobs that were decoded from it: the request's blob members are zeros then.

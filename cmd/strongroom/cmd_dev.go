@@ -25,6 +25,7 @@ const crashVariable = "STRONGROOM_CRASH_AT"
 type devFlags struct {
 	dir, kms, xks, admin, account, module string
 	regions                               []string
+	xksTimeout                            time.Duration
 	quiet                                 bool
 }
 
@@ -48,6 +49,7 @@ func newDev() *cobra.Command {
 	fl.StringSliceVar(&f.regions, "region", []string{"us-east-1"}, "Regions, the first is the default")
 	fl.StringVar(&f.account, "account", "000000000000", "account number")
 	fl.StringVar(&f.module, "module", "", "SoftHSM2's library (default: looked for)")
+	fl.DurationVar(&f.xksTimeout, "xks-timeout", 0, "how long external key stores' proxies may take to answer (default: AWS's 250ms)")
 	fl.BoolVar(&f.quiet, "quiet", false, "print nothing but problems")
 	cmd.AddCommand(newDevAdvance(),
 		group("hold", "Keep something from happening", newDevHold("Keep stores in CONNECTING", admin.PathHold, "held")),
@@ -72,6 +74,7 @@ func runDev(ctx context.Context, f *devFlags, out, errOut io.Writer) (err error)
 	defer func() { err = errors.Join(err, lock.Close()) }()
 	setup, err := dev.Prepare(ctx, dev.Options{
 		Dir: dir, KMSAddr: f.kms, XKSAddr: f.xks, AdminAddr: f.admin, Regions: f.regions, Account: f.account, Module: f.module,
+		ExternalTimeout: f.xksTimeout,
 	})
 	if err != nil {
 		return err

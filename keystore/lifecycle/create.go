@@ -39,9 +39,12 @@ func (s *Service) CreateKey(ctx context.Context, c *keystore.Caller, in *CreateK
 	if k.Policy, err = s.checkPolicy(ctx, c, k.ARN(), in.Policy, in.BypassPolicyLockoutSafetyCheck); err != nil {
 		return nil, err
 	}
-	if d.origin == keystore.OriginExternal {
+	switch {
+	case d.origin == keystore.OriginExternal:
 		err = s.buildEmpty(ctx, k)
-	} else {
+	case d.rule.xksKey:
+		err = s.buildExternal(ctx, c, b, k)
+	default:
 		err = s.build(ctx, b, k, d)
 	}
 	if err != nil {
@@ -144,27 +147,29 @@ func (s *Service) build(ctx context.Context, b backend.Backend, k *keystore.Key,
 
 // commit is the transaction that makes the key, and its row live.
 func (s *Service) commit(ctx context.Context, k *keystore.Key, m *keystore.Material, made backend.Created) error {
-	return s.update(ctx, func(tx keystore.Tx) error {
-		if err := s.underQuota(tx, k.Region); err != nil {
-			return err
-		}
-		if err := storeStands(tx, k); err != nil {
-			return err
-		}
-		row, err := tx.Material(m.ID)
-		if err != nil {
-			return err
-		}
-		if err := row.Advance(keystore.MaterialLive); err != nil {
-			return fmt.Errorf("create key: %w", err)
-		}
-		row.Classes, row.KeyType, row.CheckValue = made.Classes, made.KeyType, made.CheckValue
-		row.CreatedAt, row.KeyCreated = s.now(), k.Created
-		if err := tx.UpdateMaterial(row); err != nil {
-			return err
-		}
-		return tx.InsertKey(k)
-	})
+	return s.update(ctx, func(tx keystore.Tx) error { return s.commitTx(tx, k, m, made) })
+}
+
+func (s *Service) commitTx(tx keystore.Tx, k *keystore.Key, m *keystore.Material, made backend.Created) error {
+	if err := s.underQuota(tx, k.Region); err != nil {
+		return err
+	}
+	if err := storeStands(tx, k); err != nil {
+		return err
+	}
+	row, err := tx.Material(m.ID)
+	if err != nil {
+		return err
+	}
+	if err := row.Advance(keystore.MaterialLive); err != nil {
+		return fmt.Errorf("create key: %w", err)
+	}
+	row.Classes, row.KeyType, row.CheckValue = made.Classes, made.KeyType, made.CheckValue
+	row.CreatedAt, row.KeyCreated = s.now(), k.Created
+	if err := tx.UpdateMaterial(row); err != nil {
+		return err
+	}
+	return tx.InsertKey(k)
 }
 
 // storeStands makes sure that the key's custom key store was not deleted while its material was made.

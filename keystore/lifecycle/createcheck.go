@@ -29,9 +29,8 @@ var originRules = map[keystore.Origin]originRule{
 	keystore.OriginExternal: {fits: func(i *keystore.SpecInfo) bool { return i.Importable }, row: keystore.MaterialOnToken},
 	keystore.OriginCloudHSM: {store: keystore.StoreCloudHSM, fits: func(i *keystore.SpecInfo) bool { return i.Custom },
 		row: keystore.MaterialOnToken},
-	keystore.OriginXKS: {store: keystore.StoreXKS, xksKey: true, fits: func(i *keystore.SpecInfo) bool { return i.Custom },
-		row:   keystore.MaterialNotOurs,
-		later: "Keys with Origin EXTERNAL_KEY_STORE are not supported: this appliance has no external key stores."},
+	// Its rows are buildExternal's to plan.
+	keystore.OriginXKS: {store: keystore.StoreXKS, xksKey: true, fits: func(i *keystore.SpecInfo) bool { return i.Custom }},
 }
 
 // checkCreate validates a CreateKey request as far as the request alone tells.

@@ -175,9 +175,12 @@ func (r *Reconciler) condemned(ctx context.Context, tomb *keystore.Tombstone, ro
 	if len(rows) == 0 {
 		return nil
 	}
-	if _, conn := r.s.cfg.Resolver.Resolve(rows[0].Region, rows[0].StoreID); conn == keystore.Connecting {
-		report.Pending += len(rows)
-		return nil
+	for _, m := range rows {
+		_, conn := r.s.cfg.Resolver.Resolve(m.Region, m.StoreID)
+		if m.Kind != keystore.MaterialNotOurs && conn == keystore.Connecting {
+			report.Pending += len(rows)
+			return nil
+		}
 	}
 	settled, err := r.s.finish(ctx, tomb, rows)
 	report.add(settled, false)

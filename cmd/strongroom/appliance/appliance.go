@@ -28,6 +28,7 @@ import (
 	"github.com/strongroom/strongroom/state"
 	"github.com/strongroom/strongroom/xks/proxy"
 	"github.com/strongroom/strongroom/xks/tokenkeys"
+	"github.com/strongroom/strongroom/xks/xksstore"
 )
 
 // Mover is a clock that can be moved forward. Only `strongroom dev` has one.
@@ -67,6 +68,7 @@ type Appliance struct {
 	defaults   map[string]*hsmstore.Backend // by Region
 	vault      *hsmstore.Vault
 	principals *principals.Registry
+	external   *xksstore.Proxies
 	manager    *custom.Manager
 	lifecycle  *lifecycle.Service
 	sweeper    *lifecycle.Sweeper

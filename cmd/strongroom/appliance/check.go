@@ -69,6 +69,9 @@ func (k *check) files() {
 			k.fail(fmt.Sprintf("clusters[%d].trust_anchor", i), "%v", err)
 		}
 	}
+	if _, _, err := externalTLS(&k.cfg.ExternalStores); err != nil {
+		k.fail("external_stores", "%v", err)
+	}
 	for i, r := range k.cfg.XKS.Realms {
 		for j, cr := range r.Credentials {
 			if cr.Secret.Validate() != nil {

@@ -38,12 +38,18 @@ func (a *Appliance) openStores(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.openExternal(defaults); err != nil {
+		return err
+	}
 	m, err := custom.NewManager(custom.ManagerConfig{
 		Clusters: clusters, Random: random(), DB: a.db, Secrets: a.vault, Defaults: defaults, Logger: a.log,
 		// The reconciler is made later than the manager, which connects nothing before Serve.
 		OnConnected: func(string, keystore.StoreID) { a.reconciler.Wake() },
-		Opener:      &hsmstore.Opener{ClusterTokens: tokens, OpenToken: pkcs11.Open},
-		Timeout:     time.Duration(a.cfg.Limits.ConnectSeconds) * time.Second,
+		Opener: custom.Openers{
+			keystore.StoreCloudHSM: &hsmstore.Opener{ClusterTokens: tokens, OpenToken: pkcs11.Open},
+			keystore.StoreXKS:      a.external,
+		},
+		Timeout: time.Duration(a.cfg.Limits.ConnectSeconds) * time.Second,
 	})
 	if err != nil {
 		return err
@@ -79,7 +85,8 @@ func (a *Appliance) openServices(ctx context.Context) error {
 	}
 	stores, err := custom.New(custom.Config{
 		DB: a.db, Gate: gate, Clock: a.clock, Random: random(), Clusters: clusters, Secrets: a.vault, Manager: a.manager,
-		Limits: custom.Limits{StoresPerRegion: a.cfg.Limits.StoresPerRegion},
+		Proxies: a.external,
+		Limits:  custom.Limits{StoresPerRegion: a.cfg.Limits.StoresPerRegion},
 	})
 	if err != nil {
 		return err
@@ -102,7 +109,8 @@ func (a *Appliance) openServices(ctx context.Context) error {
 		Account: a.cfg.Account, Regions: a.cfg.Regions, Credentials: a.principals, Directory: a.db,
 		Crypt: crypt.New(crypt.Config{DB: a.db, Resolver: a.manager, Gate: gate, Clock: a.clock, Audit: a.audit}),
 		Keys:  a.lifecycle, Stores: stores, Grants: a.grantService(gate), Audit: a.audit, Clock: a.clock, Logger: a.log, Observer: a.metrics, Random: random(),
-		Usage: a.usage,
+		Usage:            a.usage,
+		XksEndpointPorts: a.cfg.Compatibility.XksEndpointPorts,
 	})
 	a.principals.OnChange(a.server.CredentialsChanged)
 	a.metrics.Watch(a.snapshot)

@@ -31,7 +31,10 @@ type Config struct {
 	Audit         Audit             `yaml:"audit"`
 	Limits        Limits            `yaml:"limits"`
 	Compatibility Compatibility     `yaml:"compatibility"`
-	Log           Log               `yaml:"log"`
+	// ExternalStores is about other people's proxies, XKS about our own.
+	ExternalStores ExternalStores `yaml:"external_stores"`
+
+	Log Log `yaml:"log"`
 
 	root *yaml.Node // for the lines of problems
 }

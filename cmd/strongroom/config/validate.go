@@ -79,6 +79,7 @@ func (c *Config) Validate() []Problem {
 	v.tokens()
 	v.clusters()
 	v.realms()
+	v.externalStores()
 	v.rest()
 	return v.problems
 }

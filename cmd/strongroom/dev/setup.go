@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/strongroom/strongroom/cmd/strongroom/config"
 	"github.com/strongroom/strongroom/hsm"
@@ -20,6 +21,8 @@ type Options struct {
 	Regions                     []string
 	Account                     string
 	Module                      string // SoftHSM2's library; "" looks for it
+	// ExternalTimeout bounds one attempt of a call to an external key store's proxy; 0 is AWS's 250 ms.
+	ExternalTimeout time.Duration
 }
 
 // Setup is a directory with all that a dev appliance needs.
@@ -194,8 +197,9 @@ func (s *Setup) configure(o Options) error {
 		Audit:    config.Audit{Dir: s.file("audit"), MaxFileMB: 100},
 		Log:      config.Log{Level: "warn", Format: "text"},
 
-		DefaultStores: map[string]string{},
-		Compatibility: config.Compatibility{XksEndpointPorts: true},
+		DefaultStores:  map[string]string{},
+		Compatibility:  config.Compatibility{XksEndpointPorts: true},
+		ExternalStores: config.ExternalStores{CAFiles: []string{s.file("tls/xks-ca.pem")}, Timeout: int(o.ExternalTimeout / time.Millisecond)},
 	}
 	for _, name := range s.kept.names() {
 		t := config.Token{Name: name, Module: s.module, Label: s.kept.Tokens[name].Label}
