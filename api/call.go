@@ -44,6 +44,9 @@ func handle[R any, P request[R]](serve func(ctx context.Context, c *call, r P) (
 		if err := c.members.Check(); err != nil {
 			return nil, err
 		}
+		if err := c.throttledBy(ctx); err != nil {
+			return nil, err
+		}
 		return serve(ctx, c, r)
 	}
 }

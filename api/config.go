@@ -116,6 +116,9 @@ type Config struct {
 	// XksEndpointPorts accepts a port in XksProxyUriEndpoint, which AWS does not.
 	XksEndpointPorts bool
 
+	// Rates are the request quotas by Region and name (QuotaNames), in requests a second; what is not there has none.
+	Rates map[string]map[string]float64
+
 	// Now is the time that signatures are checked against and durations are measured with: the real one, also where Clock
 	// can be moved. nil: time.Now.
 	Now func() time.Time

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"time"
+
 	"github.com/strongroom/strongroom/api/sigv4"
 	"github.com/strongroom/strongroom/keystore"
 )
@@ -32,4 +34,32 @@ func Rows() []Row {
 		all = append(all, Row{o.name, o.handle != nil, o.readOnly, o.noOutput, o.limit})
 	}
 	return all
+}
+
+// QuotaOf is the request quota of an operation with a key, or a key pair, of that spec.
+func QuotaOf(a keystore.Action, spec string) string {
+	switch q := quotaFor(a); {
+	case q.fixed != "":
+		return q.fixed
+	case q.pair != "":
+		return quotaOfPair(spec)
+	default:
+		return quotaOfSpec(keystore.Spec(spec))
+	}
+}
+
+// Throttle opens a throttle with one quota.
+type Throttle struct{ t *throttle }
+
+// NewThrottle makes one; nil in it where the rate is none.
+func NewThrottle(perSecond float64, now time.Time) Throttle {
+	return Throttle{newThrottle(map[string]map[string]float64{"r": {"q": perSecond}}, now)}
+}
+
+// Off tells that there is nothing to hold requests to.
+func (t Throttle) Off() bool { return t.t == nil }
+
+// Take counts a request.
+func (t Throttle) Take(region, quota string, now time.Time) error {
+	return t.t.take(region, quota, now)
 }

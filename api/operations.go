@@ -16,6 +16,7 @@ type operation struct {
 	readOnly bool    // changes nothing: recorded in order; all others are on disk before they are answered
 	noOutput bool    // modelled without an output shape: success is an empty body, not "{}"
 	handle   handler // nil: UnsupportedOperationException
+	quota    quotaOf // that its requests count against, from the table in quotas.go
 }
 
 // operations is the table of all operations of the API (AWS SDK for Go v2, service/kms v1.62.4).
@@ -85,6 +86,7 @@ const targetPrefix = "TrentService."
 var targets = func() map[string]*operation {
 	all := make(map[string]*operation, len(operations))
 	for i := range operations {
+		operations[i].quota = quotaFor(operations[i].name)
 		all[targetPrefix+string(operations[i].name)] = &operations[i]
 	}
 	return all

@@ -18,6 +18,7 @@ import (
 type Server struct {
 	Config
 	verifier   *sigv4.Verifier
+	throttle   *throttle // nil: requests are not counted
 	identities *identities
 	others     *mux.Router // everything that is not POST /
 }
@@ -42,7 +43,7 @@ func New(c Config) *Server {
 	if c.ChangeTimeout <= 0 {
 		c.ChangeTimeout = time.Minute
 	}
-	s := &Server{Config: c, identities: newIdentities(c.Credentials)}
+	s := &Server{Config: c, identities: newIdentities(c.Credentials), throttle: newThrottle(c.Rates, c.Now())}
 	s.verifier = &sigv4.Verifier{Service: "kms", Regions: c.Regions, Keys: s.identities, Now: c.Now}
 	s.others = mux.NewRouter().SkipClean(true)
 	s.others.Path("/").Methods(http.MethodPost).Handler(s)
@@ -80,12 +81,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.refused(err)
 		return
 	}
-	response, err := c.perform()
-	if err = c.record(response, err); err != nil {
+	var answer response
+	err := c.throttled()
+	if err == nil {
+		answer, err = c.perform()
+	}
+	if err = c.record(answer, err); err != nil {
 		c.fail(err)
 		return
 	}
-	c.succeed(response)
+	c.succeed(answer)
 }
 
 // refused answers a request whose sender is not known. Such requests are counted and logged but not recorded: who has no

@@ -3,10 +3,12 @@ package appliance
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"time"
 
 	"github.com/strongroom/strongroom/api"
+	"github.com/strongroom/strongroom/cmd/strongroom/config"
 	"github.com/strongroom/strongroom/hsm"
 	"github.com/strongroom/strongroom/hsm/hsmstore"
 	"github.com/strongroom/strongroom/hsm/pkcs11"
@@ -108,13 +110,27 @@ func (a *Appliance) openServices(ctx context.Context) error {
 	a.server = api.New(api.Config{
 		Account: a.cfg.Account, Regions: a.cfg.Regions, Credentials: a.principals, Directory: a.db,
 		Crypt: crypt.New(crypt.Config{DB: a.db, Resolver: a.manager, Gate: gate, Clock: a.clock, Audit: a.audit}),
-		Keys:  a.lifecycle, Stores: stores, Grants: a.grantService(gate), Audit: a.audit, Clock: a.clock, Logger: a.log, Observer: a.metrics, Random: random(),
+		Keys:  a.lifecycle, Stores: stores, Grants: a.grantService(gate), Rates: a.requestRates(), Audit: a.audit, Clock: a.clock, Logger: a.log, Observer: a.metrics, Random: random(),
 		Usage:            a.usage,
 		XksEndpointPorts: a.cfg.Compatibility.XksEndpointPorts,
 	})
 	a.principals.OnChange(a.server.CredentialsChanged)
 	a.metrics.Watch(a.snapshot)
 	return nil
+}
+
+// requestRates gives the request quotas of every Region.
+func (a *Appliance) requestRates() map[string]map[string]float64 {
+	all := map[string]map[string]float64{}
+	for _, region := range a.cfg.Regions {
+		rates := map[string]float64{}
+		if a.cfg.Limits.RequestRates == config.RatesOfAWS {
+			rates = api.DefaultRates(region)
+		}
+		maps.Copy(rates, a.cfg.Limits.RequestRate)
+		all[region] = rates
+	}
+	return all
 }
 
 // grantService makes the service of grants. A grant can be given only to users and roles that are there.

@@ -125,6 +125,10 @@ type Limits struct {
 	Connections     int `yaml:"connections"`     // open connections to each of the KMS and XKS listeners
 	DrainSeconds    int `yaml:"drain_seconds"`   // how long a stop waits for calls in flight
 	ConnectSeconds  int `yaml:"connect_seconds"` // how long a store may stay CONNECTING
+	// RequestRates are the request quotas: "" for none, or aws for AWS's defaults.
+	RequestRates string `yaml:"request_rates"`
+	// RequestRate replaces single quotas, in requests a second to each Region; 0 is none.
+	RequestRate map[string]float64 `yaml:"request_rate"`
 }
 
 // Compatibility loosens AWS's rules where a site cannot keep them.

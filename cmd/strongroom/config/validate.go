@@ -344,6 +344,7 @@ func (v *checker) rest() {
 			v.fail("limits."+f.name, "%d is less than nothing", f.value)
 		}
 	}
+	v.rates()
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, v.c.Log.Level) {
 		v.fail("log.level", "%q is none of debug, info, warn, error", v.c.Log.Level)
 	}
