@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/strongroom/strongroom/api/sigv4"
+)
+
+// The variables that dev.env promises are there, and what they name is too.
+func TestDevEnv(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	for _, name := range []string{
+		"AWS_ENDPOINT_URL_KMS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION",
+		"STRONGROOM_CLUSTER_ID", "STRONGROOM_TRUST_ANCHOR", "STRONGROOM_KMSUSER_PASSWORD",
+		"STRONGROOM_CLUSTER_ID_2", "STRONGROOM_TRUST_ANCHOR_2", "STRONGROOM_KMSUSER_PASSWORD_2",
+		"STRONGROOM_XKS_URI", "STRONGROOM_XKS_PATH", "STRONGROOM_XKS_ACCESS_KEY", "STRONGROOM_XKS_SECRET_KEY",
+		"STRONGROOM_XKS_KEY_IDS", "STRONGROOM_XKS_CA", "STRONGROOM_ADMIN_SOCKET", "STRONGROOM_ADMIN_URL", "STRONGROOM_DIR",
+		"SOFTHSM2_CONF", "STRONGROOM_PKCS11_MODULE",
+	} {
+		assert.NotEmpty(t, r.vars[name], name)
+	}
+	for _, name := range []string{"STRONGROOM_TRUST_ANCHOR", "STRONGROOM_TRUST_ANCHOR_2", "STRONGROOM_XKS_CA", "SOFTHSM2_CONF", "STRONGROOM_PKCS11_MODULE"} {
+		assert.FileExists(t, r.vars[name], name)
+	}
+	assert.Regexp(t, `^cluster-[2-7a-zA-Z]{11,16}$`, r.vars["STRONGROOM_CLUSTER_ID"])
+	assert.Regexp(t, `^[a-zA-Z0-9]{7,32}$`, r.vars["STRONGROOM_KMSUSER_PASSWORD"])
+	assert.Regexp(t, `^[A-Z2-7]{20,30}$`, r.vars["STRONGROOM_XKS_ACCESS_KEY"])
+	assert.Regexp(t, `^[a-zA-Z0-9/+=]{43,64}$`, r.vars["STRONGROOM_XKS_SECRET_KEY"])
+	assert.GreaterOrEqual(t, len(strings.Split(r.vars["STRONGROOM_XKS_KEY_IDS"], ",")), 5)
+
+	// Nobody else can read what is secret.
+	require.NoError(t, filepath.WalkDir(r.dir, func(path string, d os.DirEntry, err error) error {
+		require.NoError(t, err)
+		info, err := d.Info()
+		if err == nil {
+			assert.Zero(t, info.Mode().Perm()&0o077, path)
+		}
+		return nil
+	}))
+	r.shutdown()
+	assert.NoFileExists(t, filepath.Join(r.dir, "dev.env"))
+	assert.NoFileExists(t, filepath.Join(r.dir, "admin.sock"))
+}
+
+// Every ready external key encrypts through the proxy, over TLS that the CA of dev.env vouches for.
+func TestDevXKS(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	pem, err := os.ReadFile(r.vars["STRONGROOM_XKS_CA"])
+	require.NoError(t, err)
+	pool := x509.NewCertPool()
+	require.True(t, pool.AppendCertsFromPEM(pem))
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}}
+	for _, key := range strings.Split(r.vars["STRONGROOM_XKS_KEY_IDS"], ",") {
+		body := []byte(`{"requestMetadata":{"awsPrincipalArn":"arn:aws:iam::000000000000:root","kmsOperation":"Encrypt","kmsRequestId":"r",` +
+			`"kmsKeyArn":"arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555"},"plaintext":"YQ==",` +
+			`"encryptionAlgorithm":"AES_GCM"}`)
+		req, err := http.NewRequestWithContext(context.Background(), http.MethodPost,
+			r.vars["STRONGROOM_XKS_URI"]+r.vars["STRONGROOM_XKS_PATH"]+"/keys/"+key+"/encrypt", bytes.NewReader(body))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/json")
+		sigv4.SignRequest(req, body, sigv4.Credential{AccessKeyID: r.vars["STRONGROOM_XKS_ACCESS_KEY"], Secret: []byte(r.vars["STRONGROOM_XKS_SECRET_KEY"])},
+			"us-east-1", "kms-xks-proxy", time.Now())
+		resp, err := client.Do(req)
+		require.NoError(t, err)
+		var answer struct{ Ciphertext string }
+		require.NoError(t, json.NewDecoder(resp.Body).Decode(&answer))
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusOK, resp.StatusCode, key)
+		sealed, err := base64.StdEncoding.DecodeString(answer.Ciphertext)
+		require.NoError(t, err)
+		assert.Len(t, sealed, 1)
+	}
+	client.CloseIdleConnections()
+	r.shutdown()
+}
+
+// A stop finishes the calls in flight.
+func TestShutdownFinishesCalls(t *testing.T) {
+	ctx := context.Background()
+	r := newRig(t)
+	control := shim(t, r)
+	r.start()
+	key, err := r.kms.CreateKey(ctx, &kms.CreateKeyInput{})
+	require.NoError(t, err)
+	_, err = r.kms.Encrypt(ctx, &kms.EncryptInput{KeyId: key.KeyMetadata.KeyId, Plaintext: []byte("a")})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(control, []byte("slow C_Encrypt 1500\n"), 0o600))
+	answer := make(chan error, 1)
+	go func() {
+		_, err := r.kms.Encrypt(ctx, &kms.EncryptInput{KeyId: key.KeyMetadata.KeyId, Plaintext: []byte("a")})
+		answer <- err
+	}()
+	time.Sleep(300 * time.Millisecond) // the call is on the token now
+	p := r.process
+	r.process = nil
+	require.NoError(t, p.end(syscall.SIGTERM), p.printed())
+	assert.NoError(t, <-answer)
+}
