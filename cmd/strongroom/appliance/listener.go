@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/strongroom/strongroom/cmd/strongroom/config"
@@ -40,8 +41,11 @@ func (l *listener) serve() error {
 func bind(ctx context.Context, field, address string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("%s: cannot listen on %s: %w", field, address, errors.Unwrap(err))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s: another program listens on %s; end it, or choose another address", field, address)
+	case err != nil:
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w", field, address, err)
 	}
 	return l, nil
 }
