@@ -306,6 +306,11 @@ func (x *Exchange) Decrypt() (xks.DecryptResponse, error) {
 // Address is the proxy's address without scheme.
 func (p *Proxy) Address() string { return strings.TrimPrefix(p.Endpoint, "https://") }
 
+// Stop ends the proxy: nothing listens at its endpoint any more, and open connections are cut.
+func (p *Proxy) Stop() {
+	_ = p.server.Close() // what it closes is the client's to notice
+}
+
 // CloseIdle closes every connection that carries no request now.
 func (p *Proxy) CloseIdle() {
 	p.mu.Lock()
