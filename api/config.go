@@ -40,6 +40,7 @@ type Keys interface {
 	Policies
 	Rotations
 	Imports
+	Replicas
 }
 
 // Aliases is the part of Keys that is about aliases.

@@ -63,7 +63,7 @@ var operations = []operation{
 	{name: keystore.ActionListRetirableGrants, limit: bodyUsual, readOnly: true, handle: handle(listRetirableGrants)},
 	{name: keystore.ActionPutKeyPolicy, limit: bodyLarge, noOutput: true, handle: handle(putKeyPolicy)},
 	{name: keystore.ActionReEncrypt, limit: bodyUsual, readOnly: true, handle: handle(reEncrypt)},
-	{name: keystore.ActionReplicateKey, limit: bodyLarge},
+	{name: keystore.ActionReplicateKey, limit: bodyLarge, handle: handle(replicateKey)},
 	{name: keystore.ActionRetireGrant, limit: bodyUsual, noOutput: true, handle: handle(retireGrant)},
 	{name: keystore.ActionRevokeGrant, limit: bodyUsual, noOutput: true, handle: handle(revokeGrant)},
 	{name: keystore.ActionRotateKeyOnDemand, limit: bodyUsual, handle: handle(rotateKeyOnDemand)},
@@ -74,7 +74,7 @@ var operations = []operation{
 	{name: keystore.ActionUpdateAlias, limit: bodyUsual, noOutput: true, handle: handle(updateAlias)},
 	{name: keystore.ActionUpdateCustomKeyStore, limit: bodyUsual, handle: handle(updateCustomKeyStore)},
 	{name: keystore.ActionUpdateKeyDescription, limit: bodyUsual, noOutput: true, handle: handle(updateKeyDescription)},
-	{name: keystore.ActionUpdatePrimaryRegion, limit: bodyUsual, noOutput: true},
+	{name: keystore.ActionUpdatePrimaryRegion, limit: bodyUsual, noOutput: true, handle: handle(updatePrimaryRegion)},
 	{name: keystore.ActionVerify, limit: bodyUsual, readOnly: true, handle: handle(verify)},
 	{name: keystore.ActionVerifyMac, limit: bodyUsual, readOnly: true, handle: handle(verifyMac)},
 }

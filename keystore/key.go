@@ -105,7 +105,7 @@ const (
 	MaterialPendingReplicas RotationRole = "PENDING_MULTI_REGION_IMPORT_AND_ROTATION"
 )
 
-// MultiRegion is the multi-Region configuration of a key. The primary's copy lists its replicas' Regions.
+// MultiRegion is the multi-Region configuration of a key. Every related key's copy lists the Regions of the replicas.
 type MultiRegion struct {
 	Primary        bool     `json:"primary"`
 	PrimaryRegion  string   `json:"primary_region"`

@@ -52,8 +52,8 @@ func newDev() *cobra.Command {
 	fl.DurationVar(&f.xksTimeout, "xks-timeout", 0, "how long external key stores' proxies may take to answer (default: AWS's 250ms)")
 	fl.BoolVar(&f.quiet, "quiet", false, "print nothing but problems")
 	cmd.AddCommand(newDevAdvance(),
-		group("hold", "Keep something from happening", newDevHold("Keep stores in CONNECTING", admin.PathHold, "held")),
-		group("release", "Let happen what was held", newDevHold("Let stores leave CONNECTING", admin.PathRelease, "released")))
+		group("hold", "Keep something from happening", newDevHold("Keep stores in CONNECTING, and multi-Region keys in Creating and Updating", admin.PathHold, "held")),
+		group("release", "Let happen what was held", newDevHold("Let stores leave CONNECTING, and multi-Region keys Creating and Updating", admin.PathRelease, "released")))
 	return cmd
 }
 

@@ -159,14 +159,14 @@ func onDemandLimit(k *keystore.Key) error {
 
 // adopt makes imported material that waits for its rotation current.
 func (s *Service) adopt(ctx context.Context, k *keystore.Key) (*keystore.Key, error) {
-	return s.change(ctx, k, keystore.ActionRotateKeyOnDemand, func(_ keystore.Tx, k *keystore.Key) error {
+	return s.change(ctx, k, keystore.ActionRotateKeyOnDemand, func(tx keystore.Tx, k *keystore.Key) error {
 		if k.Rotation.OnDemand >= MaxOnDemandRotations {
 			return onDemandLimit(k)
 		}
 		for i := range k.Materials {
 			if m := &k.Materials[i]; m.State == keystore.MaterialPendingRotation {
 				s.turnOver(k, i, RotationOnDemand)
-				return nil
+				return s.shareAdoption(tx, k, RotationOnDemand)
 			}
 		}
 		return keystore.Faultf(keystore.KindInvalidState, "No available key material pending rotation for the key: %s.", k.ARN())

@@ -36,13 +36,22 @@ func (s *Service) rotate(ctx context.Context, k *keystore.Key, a keystore.Action
 		return nil, s.abandon(ctx, m, err)
 	}
 	s.step(StepRotateGenerated)
-	rotated, err := s.change(ctx, k, a, func(tx keystore.Tx, k *keystore.Key) error {
-		return s.addMaterial(tx, k, id, made, kind)
-	})
+	replicas, err := s.spread(ctx, k, m)
 	if err != nil {
 		return nil, s.abandon(ctx, m, err)
 	}
+	rotated, err := s.change(ctx, k, a, func(tx keystore.Tx, k *keystore.Key) error {
+		if err := s.addMaterial(tx, k, id, made, kind); err != nil {
+			return err
+		}
+		return s.shareRotation(tx, k, replicas, kind)
+	})
+	if err != nil {
+		replicas.abandon(ctx)
+		return nil, s.abandon(ctx, m, err)
+	}
 	s.step(StepRotateCommitted)
+	replicas.end(ctx)
 	s.tellRotation(ctx, rotated, id, kind)
 	return rotated, nil
 }

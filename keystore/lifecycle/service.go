@@ -54,6 +54,7 @@ type Service struct {
 	busy    registry
 	doubts  doubts
 	imports imports
+	moving  signal        // told of multi-Region keys that are on their way, for Transitions
 	left    chan struct{} // told of rows that were left open, for the Reconciler; capacity 1
 }
 
@@ -63,7 +64,7 @@ func New(cfg Config) *Service {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
-	return &Service{cfg: cfg, left: make(chan struct{}, 1)}
+	return &Service{cfg: cfg, left: make(chan struct{}, 1), moving: make(signal, 1)}
 }
 
 // now is the time of one operation: whole milliseconds in UTC, as the API shows times.

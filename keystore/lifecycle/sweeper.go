@@ -257,11 +257,11 @@ func (s *Service) leaveFamily(tx keystore.Tx, k *keystore.Key) error {
 			regions = append(regions, r)
 		}
 	}
-	primary.MultiRegion.ReplicaRegions = regions
 	if len(regions) == 0 {
 		if next, ok := keystore.After(keystore.EventLastReplicaDeleted, primary); ok {
 			primary.State, primary.DeletionDate = next, windowEnd(s.now(), primary.WindowDays)
 		}
 	}
-	return tx.UpdateKey(primary)
+	primary.MultiRegion.ReplicaRegions = regions
+	return setRelated(tx, primary, regions)
 }

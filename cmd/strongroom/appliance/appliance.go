@@ -61,26 +61,27 @@ type Appliance struct {
 	clock   keystore.Clock
 	started time.Time
 
-	db         *state.DB
-	audit      *audit.File
-	metrics    *metrics.Metrics
-	tokens     map[string]*hsm.Token        // opened here, by name in the configuration
-	defaults   map[string]*hsmstore.Backend // by Region
-	vault      *hsmstore.Vault
-	principals *principals.Registry
-	external   *xksstore.Proxies
-	manager    *custom.Manager
-	lifecycle  *lifecycle.Service
-	sweeper    *lifecycle.Sweeper
-	reconciler *lifecycle.Reconciler
-	rotator    *lifecycle.Rotator
-	gate       *access.Gate
-	expirer    *lifecycle.Expirer
-	orphans    *lifecycle.Orphans
-	usage      *usage.Recorder
-	server     *api.Server
-	proxy      *proxy.Proxy               // nil where there is no XKS listener
-	xksKeys    map[string]*tokenkeys.Keys // by token name
+	db          *state.DB
+	audit       *audit.File
+	metrics     *metrics.Metrics
+	tokens      map[string]*hsm.Token        // opened here, by name in the configuration
+	defaults    map[string]*hsmstore.Backend // by Region
+	vault       *hsmstore.Vault
+	principals  *principals.Registry
+	external    *xksstore.Proxies
+	manager     *custom.Manager
+	lifecycle   *lifecycle.Service
+	sweeper     *lifecycle.Sweeper
+	reconciler  *lifecycle.Reconciler
+	rotator     *lifecycle.Rotator
+	gate        *access.Gate
+	expirer     *lifecycle.Expirer
+	transitions *lifecycle.Transitions
+	orphans     *lifecycle.Orphans
+	usage       *usage.Recorder
+	server      *api.Server
+	proxy       *proxy.Proxy               // nil where there is no XKS listener
+	xksKeys     map[string]*tokenkeys.Keys // by token name
 
 	listeners []*listener
 	closers   []io.Closer // in the order of opening; closed in reverse

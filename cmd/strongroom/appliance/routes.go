@@ -180,6 +180,7 @@ func (a *Appliance) devRoutes(s *admin.Server) {
 			return admin.Empty{}, admin.Conflict(errNotDev)
 		}
 		a.manager.Hold()
+		a.transitions.Hold()
 		return admin.Empty{}, nil
 	})
 	admin.Handle(s, "POST "+admin.PathRelease, func(ctx context.Context, _ admin.Request, _ admin.Empty) (admin.Empty, error) {
@@ -187,7 +188,9 @@ func (a *Appliance) devRoutes(s *admin.Server) {
 			return admin.Empty{}, admin.Conflict(errNotDev)
 		}
 		a.manager.Release()
-		return admin.Empty{}, a.manager.Wait(ctx)
+		a.transitions.Release()
+		_, err := a.transitions.TransitOnce(ctx)
+		return admin.Empty{}, errors.Join(a.manager.Wait(ctx), err)
 	})
 }
 

@@ -36,6 +36,7 @@ func (a *Appliance) Serve(ctx context.Context, ready func() error) error {
 	group.Go(func() error { return a.reconciler.Run(running) })
 	group.Go(func() error { return a.rotator.Run(running) })
 	group.Go(func() error { return a.expirer.Run(running) })
+	group.Go(func() error { return a.transitions.Run(running) })
 	group.Go(func() error { return a.external.Run(running) })
 	if a.proxy != nil {
 		group.Go(func() error { return ended(running, a.proxy.Run(running)) })

@@ -103,6 +103,7 @@ func (a *Appliance) openServices(ctx context.Context) error {
 	a.orphans = lifecycle.NewOrphans(a.lifecycle)
 	a.rotator = lifecycle.NewRotator(a.lifecycle)
 	a.expirer = lifecycle.NewExpirer(a.lifecycle)
+	a.transitions = lifecycle.NewTransitions(a.lifecycle)
 	if a.usage, err = usage.Open(ctx, usage.Config{DB: a.db, Gate: gate, Clock: a.clock, Logger: a.log}); err != nil {
 		return err
 	}

@@ -1,0 +1,258 @@
+package lifecycle_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/x509"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/strongroom/strongroom/hsm/hsmstore"
+	"github.com/strongroom/strongroom/hsm/hsmtest"
+	"github.com/strongroom/strongroom/keystore"
+	"github.com/strongroom/strongroom/keystore/backend"
+	"github.com/strongroom/strongroom/keystore/lifecycle"
+)
+
+const away = "eu-west-1"
+
+// regions resolves each Region to a token of its own.
+type regions map[string]backend.Backend
+
+func (r regions) Resolve(region string, id keystore.StoreID) (backend.Backend, keystore.ConnState) {
+	if id != "" {
+		return nil, keystore.Disconnected
+	}
+	return r[region], keystore.Connected
+}
+
+// planet is a world with two Regions on real tokens.
+type planet struct {
+	*world
+	regions regions
+	there   *keystore.Caller // root in the other Region
+	fuse    *fuse
+	moves   *lifecycle.Transitions
+	expirer *lifecycle.Expirer
+}
+
+func newPlanet(t *testing.T) *planet {
+	t.Helper()
+	tokens := hsmtest.SoftHSM(t, "here", "away")
+	p := &planet{fuse: &fuse{}, regions: regions{}}
+	here := hsmstore.NewDefault(tokens.Open("here")).AllSpecs()
+	p.regions[region], p.regions[away] = here, hsmstore.NewDefault(tokens.Open("away")).AllSpecs()
+	p.world = newWorld(t, func(c *lifecycle.Config) {
+		c.Hook, c.Resolver, c.Regions = p.fuse.hook, p.regions, []string{region, away}
+		vault, err := hsmstore.EnsureVault(t.Context(), hsmstore.VaultConfig{DB: c.DB, Backend: here, Region: region, Clock: c.Clock})
+		require.NoError(t, err)
+		c.Vault = vault
+	})
+	there := *p.root
+	there.Region = away
+	p.there = &there
+	p.begin()
+	return p
+}
+
+// begin is what a start makes anew.
+func (p *planet) begin() {
+	p.restart()
+	p.moves, p.expirer = lifecycle.NewTransitions(p.Service), lifecycle.NewExpirer(p.Service)
+}
+
+// settle runs what a start runs.
+func (p *planet) settle() {
+	p.t.Helper()
+	p.begin()
+	p.reconcile()
+	_, err := p.moves.TransitOnce(p.t.Context())
+	require.NoError(p.t, err)
+	p.reconcile()
+}
+
+// clean holds the tokens against the ledger: every object has its row, every live row its object, and nothing that served is
+// left.
+func (p *planet) clean() {
+	p.t.Helper()
+	report, err := lifecycle.NewOrphans(p.Service).Scan(p.t.Context(), lifecycle.ScanFilter{})
+	require.NoError(p.t, err)
+	assert.Empty(p.t, report.Unknown)
+	assert.Empty(p.t, report.Missing)
+	assert.Empty(p.t, report.Orphaned)
+	assert.Empty(p.t, report.Gone)
+	live := map[string]keystore.MaterialState{}
+	for _, m := range p.rows("") {
+		assert.Contains(p.t, []keystore.MaterialState{keystore.MaterialLive, keystore.MaterialDestroyed}, m.State, "%s of %s: %s", m.Label, m.KeyARN, m.Reason)
+		live[m.ID.String()] = m.State
+	}
+	for _, b := range p.regions {
+		require.NoError(p.t, b.(backend.Scanner).Objects(p.t.Context(), func(o backend.Object) error {
+			var id keystore.MaterialID
+			if copy(id[:], o.ID); o.Label != "strongroom:canary" {
+				assert.Equal(p.t, keystore.MaterialLive, live[id.String()], "%s on %s", o.Label, b.Identity().Label)
+			}
+			return nil
+		}))
+	}
+}
+
+func (p *planet) key(c *keystore.Caller, id keystore.KeyID) *keystore.Key {
+	p.t.Helper()
+	v, err := p.DescribeKey(p.t.Context(), c, string(id), nil)
+	require.NoError(p.t, err)
+	return v.Key
+}
+
+func (p *planet) transit() {
+	p.t.Helper()
+	_, err := p.moves.TransitOnce(p.t.Context())
+	require.NoError(p.t, err)
+}
+
+// wrap makes an import request for material under fresh parameters.
+func (p *planet) wrap(c *keystore.Caller, id keystore.KeyID, material []byte) *lifecycle.ImportInput {
+	p.t.Helper()
+	out, err := p.GetParametersForImport(p.t.Context(), c, string(id), "RSAES_OAEP_SHA_1", "RSA_2048")
+	require.NoError(p.t, err)
+	return wrapTo(p.t, id, out, material)
+}
+
+func wrapTo(t testing.TB, id keystore.KeyID, out *lifecycle.ImportParameters, material []byte) *lifecycle.ImportInput {
+	t.Helper()
+	pub, err := x509.ParsePKIXPublicKey(out.PublicKey)
+	require.NoError(t, err)
+	wrapped, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, pub.(*rsa.PublicKey), material, nil)
+	require.NoError(t, err)
+	return &lifecycle.ImportInput{KeyID: string(id), ImportToken: out.Token, EncryptedKeyMaterial: wrapped,
+		ExpirationModel: "KEY_MATERIAL_DOES_NOT_EXPIRE"}
+}
+
+// seal and open use the current material, and any, of a key.
+func (p *planet) seal(k *keystore.Key) []byte {
+	p.t.Helper()
+	h := backend.Handle{ID: k.Current().ID, Label: k.ARN(), Spec: k.Spec, Usage: k.Usage}
+	out, err := p.regions[k.Region].(backend.Sealer).Seal(p.t.Context(), &h, nil, []byte("gold"), nil)
+	require.NoError(p.t, err)
+	return out
+}
+
+func (p *planet) opens(k *keystore.Key, sealed []byte) bool {
+	for _, m := range k.Materials {
+		h := backend.Handle{ID: m.ID, Label: k.ARN(), Spec: k.Spec, Usage: k.Usage}
+		if _, err := p.regions[k.Region].(backend.Sealer).Open(context.Background(), &h, nil, sealed, nil); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// The appliance is stopped between every two steps of an import, and started again: the request can be made again, and nothing
+// is left on the token that no row names.
+func TestCrashAtEveryStepOfAnImport(t *testing.T) {
+	for _, step := range lifecycle.ImportSteps() {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			p := newPlanet(t)
+			k := p.create(lifecycle.CreateKeyInput{Origin: "EXTERNAL"})
+			material := make([]byte, 32)
+			_, _ = rand.Read(material)
+			var in *lifecycle.ImportInput
+			hits := 0
+			for _, do := range []func(){
+				func() {
+					out, err := p.GetParametersForImport(t.Context(), p.root, string(k.ID), "RSAES_OAEP_SHA_1", "RSA_2048")
+					if assert.NoError(t, err) {
+						in = wrapTo(t, k.ID, out, material)
+					}
+				},
+				func() {
+					if in == nil {
+						in = p.wrap(p.root, k.ID, material)
+					}
+					_, err := p.ImportKeyMaterial(t.Context(), p.root, in)
+					assert.NoError(t, err)
+				},
+				func() {
+					_, err := p.DeleteImportedKeyMaterial(t.Context(), p.root, string(k.ID), "")
+					assert.NoError(t, err)
+				},
+			} {
+				p.fuse.arm(step, 0)
+				stopped := p.fuse.run(do) != ""
+				p.fuse.disarm()
+				if stopped {
+					hits++
+					p.settle()
+					for _, m := range p.rows(k.ARN()) {
+						assert.Contains(t, []keystore.MaterialState{keystore.MaterialLive, keystore.MaterialDestroyed}, m.State)
+					}
+				}
+			}
+			require.NotZero(t, hits, "no operation comes by this step")
+			_, err := p.ImportKeyMaterial(t.Context(), p.root, p.wrap(p.root, k.ID, material))
+			require.NoError(t, err)
+			now := p.key(p.root, k.ID)
+			assert.Equal(t, keystore.Enabled, now.State)
+			assert.True(t, p.opens(now, p.seal(now)))
+			p.clock.advance(25 * time.Hour)
+			_, err = p.expirer.ExpireOnce(t.Context(), p.clock.Now())
+			require.NoError(t, err)
+			p.clean()
+			require.Len(t, now.Materials, 1)
+		})
+	}
+}
+
+// The same between every two steps of a replication and of a change of primary, which go on by themselves at a start.
+func TestCrashAtEveryStepOfAReplication(t *testing.T) {
+	for _, spec := range []string{"", "ECC_NIST_P256"} {
+		for _, step := range lifecycle.ReplicaSteps() {
+			t.Run(spec+" "+step, func(t *testing.T) {
+				t.Parallel()
+				p := newPlanet(t)
+				in := lifecycle.CreateKeyInput{MultiRegion: true, KeySpec: spec}
+				if spec != "" {
+					in.KeyUsage = "SIGN_VERIFY"
+				}
+				k := p.create(in)
+				hits := 0
+				for _, do := range []func(){
+					func() {
+						_, err := p.ReplicateKey(t.Context(), p.root, &lifecycle.ReplicateInput{KeyID: string(k.ID), ReplicaRegion: away})
+						assert.NoError(t, err)
+					},
+					func() { p.transit() },
+					func() { assert.NoError(t, p.UpdatePrimaryRegion(t.Context(), p.root, string(k.ID), away)) },
+					func() { p.transit() },
+				} {
+					p.fuse.arm(step, 0)
+					stopped := p.fuse.run(do) != ""
+					p.fuse.disarm()
+					if stopped {
+						hits++
+						p.settle()
+					}
+				}
+				require.NotZero(t, hits, "no operation comes by this step")
+				p.transit()
+				here, there := p.key(p.root, k.ID), p.key(p.there, k.ID)
+				assert.Equal(t, keystore.Enabled, here.State)
+				assert.Equal(t, keystore.Enabled, there.State)
+				assert.False(t, here.MultiRegion.Primary)
+				assert.Equal(t, &keystore.MultiRegion{Primary: true, PrimaryRegion: away, ReplicaRegions: []string{region}}, there.MultiRegion)
+				assert.Equal(t, []string{region}, here.MultiRegion.ReplicaRegions)
+				if spec == "" {
+					assert.True(t, p.opens(there, p.seal(here)))
+					assert.True(t, p.opens(here, p.seal(there)))
+				}
+				p.clean()
+			})
+		}
+	}
+}
