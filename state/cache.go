@@ -10,8 +10,8 @@ import (
 // cache holds shared values by ref within a bound of estimated bytes. get takes no lock and allocates nothing. Values
 // that were not used since the hand last came by leave first (second chance).
 //
-// Coherence: whoever loads a value from the database takes the generation before it reads and hands it to fill; put and
-// drop, which follow a commit, raise the generation, so that a value read before the commit is not kept after it.
+// Coherence: whoever loads a value from the database takes the generation before it reads and hands it to fill; put, drop
+// and change, which follow a commit, raise the generation, so that a value read before the commit is not kept after it.
 type cache[V any] struct {
 	seed  maphash.Seed
 	table atomic.Pointer[table[V]]
@@ -116,6 +116,23 @@ func (c *cache[V]) drop(r ref) {
 	defer c.mu.Unlock()
 	c.gen(hash).Add(1)
 	if n := c.table.Load().find(hash, r); n != nil {
+		c.unlinkLocked(n)
+	}
+}
+
+// change replaces a value that is held by what fn makes of it, after a commit that changed it; nil forgets it.
+func (c *cache[V]) change(r ref, fn func(held *V) *V) {
+	hash := c.hash(r)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gen(hash).Add(1)
+	n := c.table.Load().find(hash, r)
+	if n == nil {
+		return
+	}
+	if next := fn(n.value.Load()); next != nil {
+		c.setLocked(r, hash, next)
+	} else {
 		c.unlinkLocked(n)
 	}
 }

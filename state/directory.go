@@ -13,7 +13,7 @@ import (
 type changes struct {
 	keys       map[ref]*keystore.Key
 	aliases    map[ref]*keystore.Alias
-	grants     map[ref]struct{} // by key and grantee
+	grants     map[ref][]grantChange // by key and grantee
 	stores     map[ref]*keystore.Store
 	principals bool
 }
@@ -24,8 +24,6 @@ func note[V any](m *map[ref]V, r ref, v V) {
 	}
 	(*m)[r] = v
 }
-
-type grantList struct{ grants []*keystore.Grant }
 
 // directory is what is kept in memory. Keys, aliases and grants come when they are first asked for and leave when they
 // are not used; stores are all there.
@@ -42,7 +40,7 @@ type directory struct {
 
 func (d *directory) init(bytes int64) {
 	d.keys.init(bytes/2, keyBytes)
-	d.grants.init(bytes*3/8, grantBytes)
+	d.grants.init(bytes*3/8, func(l *grantList) int64 { return emptyGrantList + l.bytes })
 	d.aliases.init(bytes/8, aliasBytes)
 }
 
@@ -62,8 +60,8 @@ func (d *directory) apply(c *changes) {
 			d.aliases.put(r, a)
 		}
 	}
-	for r := range c.grants {
-		d.grants.drop(r)
+	for r, list := range c.grants {
+		d.grants.change(r, func(held *grantList) *grantList { return held.with(list) })
 	}
 	d.applyStores(c.stores)
 	if c.principals {
@@ -146,7 +144,7 @@ func (d *DB) LookupGrants(ctx context.Context, region string, id keystore.KeyID,
 	}
 	g, err := lookup(ctx, d, &d.directory.grants, r, func(t *tx) (*grantList, error) {
 		grants, err := t.grantsTo(region, id, grantee)
-		return &grantList{grants}, err
+		return newGrantList(grants), err
 	})
 	if err != nil {
 		return nil, err
@@ -223,17 +221,3 @@ func keyBytes(k *keystore.Key) int64 {
 }
 
 func aliasBytes(a *keystore.Alias) int64 { return int64(400 + len(a.Name)) }
-
-func grantBytes(l *grantList) int64 {
-	n := 160
-	for _, g := range l.grants {
-		n += 640 + len(g.Grantee) + len(g.Retiring) + len(g.Token) + len(g.Issuer) + 24*len(g.Operations)
-		for k, v := range g.ContextEquals {
-			n += 64 + len(k) + len(v)
-		}
-		for k, v := range g.ContextSubset {
-			n += 64 + len(k) + len(v)
-		}
-	}
-	return int64(n)
-}

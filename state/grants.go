@@ -83,7 +83,7 @@ func (t *tx) InsertGrant(g *keystore.Grant) error {
 	if err != nil {
 		return about(err, "insert grant %q on key %s", g.ID, g.KeyID)
 	}
-	note(&t.grants, ref{g.Region, string(g.KeyID), g.Grantee}, struct{}{})
+	t.noteGrant(ref{g.Region, string(g.KeyID), g.Grantee}, grantChange{added: ownGrant(g)})
 	return nil
 }
 
@@ -97,7 +97,7 @@ func (t *tx) DeleteGrant(region string, key keystore.KeyID, grantID string) erro
 	if err != nil {
 		return about(err, "delete grant %q on key %s", grantID, key)
 	}
-	note(&t.grants, ref{region, string(key), string(grantee)}, struct{}{})
+	t.noteGrant(ref{region, string(key), string(grantee)}, grantChange{removed: grantID})
 	return nil
 }
 

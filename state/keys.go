@@ -198,7 +198,7 @@ func (t *tx) deleteKey(k *keystore.Key) error {
 		note(&t.aliases, ref{region: k.Region, name: name}, nil)
 	}
 	for _, grantee := range grantees {
-		note(&t.grants, ref{k.Region, string(k.ID), grantee}, struct{}{})
+		t.noteGrant(ref{k.Region, string(k.ID), grantee}, grantChange{})
 	}
 	if err := t.one("DELETE FROM keys WHERE region = ? AND id = ?", k.Region, k.ID); err != nil {
 		return err
