@@ -24,6 +24,7 @@ type AliasLister func(ctx context.Context, region string, id keystore.KeyID) ([]
 type Gate struct {
 	cfg         Config
 	cache       *cache
+	indexes     grantIndexes
 	evaluations sync.Pool // of *evaluation, so that a decision allocates nothing
 }
 
@@ -146,7 +147,7 @@ func (g *Gate) Authorize(ctx context.Context, r *Request) (Decision, error) {
 		if err != nil {
 			return d, fmt.Errorf("look up grants of %s: %w", r.Key.ARN(), err)
 		}
-		if grant := e.findGrant(list); grant != nil {
+		if grant := e.findGrant(list, &g.indexes); grant != nil {
 			return Decision{Allowed: true, Reason: AllowedByGrant, Grant: grant}, nil
 		}
 	}

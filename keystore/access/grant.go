@@ -13,9 +13,6 @@ import (
 // no wider than the one that allows it, which GrantCovers tells.
 var unconstrained = []string{"DescribeKey", "RetireGrant", "CreateGrant"}
 
-// fewGrants are looked through sooner than a token is read.
-const fewGrants = 64
-
 // grantees are the texts that grants name a caller by: the principal, and for the root the account's number too.
 func grantees(c *keystore.Caller) [2]string {
 	if c.Root {
@@ -24,27 +21,37 @@ func grantees(c *keystore.Caller) [2]string {
 	return [2]string{c.Principal}
 }
 
-// findGrant gives the first grant that allows the request. Those that the request has tokens of are looked at first: a grantee
-// with very many grants saves the search. grants are in the order of their ids.
-func (e *evaluation) findGrant(grants []*keystore.Grant) *keystore.Grant {
-	if len(e.req.GrantTokens) > 0 && len(grants) > fewGrants {
-		for _, token := range e.req.GrantTokens {
-			_, id, err := keystore.ParseGrantToken(token)
-			if err != nil {
-				continue
-			}
-			i, found := slices.BinarySearchFunc(grants, id, func(g *keystore.Grant, id string) int { return strings.Compare(g.ID, id) })
-			if found && e.grantAllows(grants[i]) && (e.req.AcceptGrant == nil || e.req.AcceptGrant(grants[i])) {
-				return grants[i]
-			}
+// findGrant gives a grant that allows the request. In a long list those that the request has tokens of are looked at first,
+// and the others by an index. grants are in the order of their ids.
+func (e *evaluation) findGrant(grants []*keystore.Grant, indexes *grantIndexes) *keystore.Grant {
+	if len(grants) <= longGrants {
+		return e.firstOf(grants)
+	}
+	for _, token := range e.req.GrantTokens {
+		_, id, err := keystore.ParseGrantToken(token)
+		if err != nil {
+			continue
+		}
+		i, found := slices.BinarySearchFunc(grants, id, func(g *keystore.Grant, id string) int { return strings.Compare(g.ID, id) })
+		if found && e.accepts(grants[i]) {
+			return grants[i]
 		}
 	}
+	return indexes.of(grants).find(e)
+}
+
+// firstOf gives the first grant that allows the request.
+func (e *evaluation) firstOf(grants []*keystore.Grant) *keystore.Grant {
 	for _, g := range grants {
-		if e.grantAllows(g) && (e.req.AcceptGrant == nil || e.req.AcceptGrant(g)) {
+		if e.accepts(g) {
 			return g
 		}
 	}
 	return nil
+}
+
+func (e *evaluation) accepts(g *keystore.Grant) bool {
+	return e.grantAllows(g) && (e.req.AcceptGrant == nil || e.req.AcceptGrant(g))
 }
 
 func (e *evaluation) grantAllows(g *keystore.Grant) bool {
