@@ -60,7 +60,7 @@ func newRoot() *cobra.Command {
 		Args:          cobra.NoArgs,
 	}
 	root.AddCommand(
-		newDev(), newInit(), newServe(), newCheck(), newStatus(), newOrphans(), newPrincipals(), newAccess(), newToken(), newAudit(),
+		newDev(), newInit(), newServe(), newCheck(), newStatus(), newOrphans(), newPrincipals(), newAccess(), newXKS(), newToken(), newAudit(),
 		newBench(), newVersion(),
 	)
 	return root

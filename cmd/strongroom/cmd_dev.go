@@ -51,7 +51,7 @@ func newDev() *cobra.Command {
 	fl.StringVar(&f.module, "module", "", "SoftHSM2's library (default: looked for)")
 	fl.DurationVar(&f.xksTimeout, "xks-timeout", 0, "how long external key stores' proxies may take to answer (default: AWS's 250ms)")
 	fl.BoolVar(&f.quiet, "quiet", false, "print nothing but problems")
-	cmd.AddCommand(newDevAdvance(),
+	cmd.AddCommand(newDevAdvance(), newDevXKSFault(),
 		group("hold", "Keep something from happening", newDevHold("Keep stores in CONNECTING, and multi-Region keys in Creating and Updating", admin.PathHold, "held")),
 		group("release", "Let happen what was held", newDevHold("Let stores leave CONNECTING, and multi-Region keys Creating and Updating", admin.PathRelease, "released")))
 	return cmd
@@ -80,14 +80,15 @@ func runDev(ctx context.Context, f *devFlags, out, errOut io.Writer) (err error)
 		return err
 	}
 	a, err := appliance.Open(ctx, appliance.Options{
-		Config: setup.Config, Clock: setup.Clock, Mover: setup.Clock, Logger: newLogger(errOut, setup.Config.Log),
+		Config: setup.Config, Clock: setup.Clock, Mover: setup.Clock, Faults: setup.Faults(), Logger: newLogger(errOut, setup.Config.Log),
 		Version: version(), Create: true, Locked: true, Hook: crashHook(os.Getenv(crashVariable)),
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
-	if err := a.EnsureXKSKeys(ctx, "dev", dev.XKSKeys()); err != nil {
+	credentials, err := readyRealms(ctx, a, setup)
+	if err != nil {
 		return err
 	}
 	root, err := a.RootKey(ctx)
@@ -97,7 +98,7 @@ func runDev(ctx context.Context, f *devFlags, out, errOut io.Writer) (err error)
 	ready := func() error {
 		err := dev.WriteEnv(setup.EnvFile(), setup.Vars(dev.Running{
 			KMSAddr: a.Addr("kms"), XKSAddr: a.Addr("xks"), AdminAddr: a.Addr("admin"), AdminSocket: setup.Config.AdminSocket(),
-			AccessKeyID: root.AccessKeyID, SecretKey: root.Secret,
+			AccessKeyID: root.AccessKeyID, SecretKey: root.Secret, XKS: credentials,
 		}))
 		if err == nil && !f.quiet {
 			greet(out, setup, a, time.Since(began))

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"time"
 
@@ -36,6 +37,13 @@ type Mover interface {
 	Advance(d time.Duration) error
 }
 
+// Faults make the XKS proxy misbehave on demand. Only `strongroom dev` has them.
+type Faults interface {
+	Wrap(proxy http.Handler) http.Handler
+	Set(realm, spec string) error
+	Faults() map[string]string // by realm
+}
+
 // Options of an appliance. Config and Logger are required.
 type Options struct {
 	Config  *config.Config
@@ -43,6 +51,7 @@ type Options struct {
 	Version string
 	Clock   keystore.Clock // nil is the real time
 	Mover   Mover          // nil: the clock cannot be moved
+	Faults  Faults         // nil: the XKS proxy does not misbehave
 	// Hook is called between every two steps of making and deleting keys; nil outside tests of crashes.
 	Hook func(step string)
 	// Create makes database, vault key and root principal where they are missing. Without it, what is missing is an error.
@@ -82,6 +91,7 @@ type Appliance struct {
 	server      *api.Server
 	proxy       *proxy.Proxy               // nil where there is no XKS listener
 	xksKeys     map[string]*tokenkeys.Keys // by token name
+	realms      realms
 
 	listeners []*listener
 	closers   []io.Closer // in the order of opening; closed in reverse

@@ -23,6 +23,8 @@ func (a *Appliance) routes(s *admin.Server) {
 	a.orphanRoutes(s)
 	a.principalRoutes(s)
 	a.accessRoutes(s)
+	a.realmRoutes(s)
+	a.faultRoutes(s)
 	a.devRoutes(s)
 }
 

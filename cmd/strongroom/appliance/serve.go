@@ -112,6 +112,9 @@ func (a *Appliance) bindXKS(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if a.opts.Faults != nil {
+		server.Handler = a.opts.Faults.Wrap(server.Handler)
+	}
 	n, err := bind(ctx, "xks.listen", a.cfg.XKS.Listen)
 	if err != nil {
 		return err

@@ -8,10 +8,8 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/strongroom/strongroom/cmd/strongroom/config"
 	"github.com/strongroom/strongroom/keystore"
 	"github.com/strongroom/strongroom/keystore/audit"
-	"github.com/strongroom/strongroom/xks"
 	"github.com/strongroom/strongroom/xks/proxy"
 	"github.com/strongroom/strongroom/xks/tokenkeys"
 )
@@ -22,36 +20,11 @@ func (a *Appliance) openProxy(ctx context.Context) error {
 		return nil
 	}
 	a.proxy = proxy.New(proxy.Config{Recorder: proxy.RecorderFunc(a.recordXKS), Logger: a.log})
-	realms := make([]proxy.Realm, 0, len(a.cfg.XKS.Realms))
-	for i := range a.cfg.XKS.Realms {
-		r, err := a.realm(ctx, &a.cfg.XKS.Realms[i])
-		if err != nil {
-			return fmt.Errorf("realm %s: %w", a.cfg.XKS.Realms[i].Name, err)
-		}
-		realms = append(realms, r)
-	}
-	return a.proxy.Update(realms)
+	return a.openRealms(ctx)
 }
 
-func (a *Appliance) realm(ctx context.Context, c *config.Realm) (proxy.Realm, error) {
-	r := proxy.Realm{
-		Name: c.Name, URIPath: c.PathPrefix + xks.BasePath, AllowedKeys: c.Keys,
-		Quota: proxy.Quota{PerSecond: float64(c.Quota)},
-	}
-	for _, cred := range c.Credentials {
-		secret, err := cred.Secret.Resolve()
-		if err != nil {
-			return r, fmt.Errorf("secret of %s: %w", cred.AccessKeyID, err)
-		}
-		r.Credentials = append(r.Credentials, proxy.Credential{AccessKeyID: cred.AccessKeyID, Secret: []byte(secret)})
-	}
-	keys, err := a.externalKeys(ctx, c.Token)
-	r.Keys = keys
-	return r, err
-}
-
-// externalKeys opens the external keys of a token; realms on one token share them.
-func (a *Appliance) externalKeys(ctx context.Context, name string) (*tokenkeys.Keys, error) {
+// externalKeys opens the external keys of a token; realms on one token share them, and address them in one way.
+func (a *Appliance) externalKeys(ctx context.Context, name string, how tokenkeys.Addressing) (*tokenkeys.Keys, error) {
 	if k := a.xksKeys[name]; k != nil {
 		return k, nil
 	}
@@ -61,11 +34,13 @@ func (a *Appliance) externalKeys(ctx context.Context, name string) (*tokenkeys.K
 	}
 	a.onClose(t)
 	k, err := tokenkeys.Open(ctx, tokenkeys.Config{
-		Token: t, Store: &settings{a.db, "xks.key/" + t.Info().Serial + "/"}, Random: random(), Now: a.clock.Now, Logger: a.log,
+		Token: t, Addressing: how, Store: &settings{a.db, "xks.key/" + t.Info().Serial + "/"}, Random: random(), Now: a.clock.Now,
+		Logger: a.log,
 	})
 	if err != nil {
 		return nil, err
 	}
+	a.onClose(closerFunc(func() error { k.Close(); return nil }))
 	a.xksKeys[name] = k
 	return k, nil
 }
@@ -120,12 +95,13 @@ func (s *settings) Remove(ctx context.Context, keyID string) error {
 
 // EnsureXKSKeys makes the external keys of these ids for a realm where they are missing.
 func (a *Appliance) EnsureXKSKeys(ctx context.Context, realm string, ids []string) error {
-	for i := range a.cfg.XKS.Realms {
-		if r := &a.cfg.XKS.Realms[i]; r.Name == realm {
-			return ensureKeys(ctx, a.xksKeys[r.Token], ids)
-		}
+	a.realms.mu.Lock()
+	defer a.realms.mu.Unlock()
+	r, err := a.realms.find(realm)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("there is no realm %q", realm)
+	return ensureKeys(ctx, r.keys, ids)
 }
 
 func ensureKeys(ctx context.Context, keys *tokenkeys.Keys, ids []string) error {

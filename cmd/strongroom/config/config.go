@@ -5,6 +5,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -98,10 +99,14 @@ type Realm struct {
 	Name        string       `yaml:"name"`
 	PathPrefix  string       `yaml:"path_prefix"` // "/name" serves /name/kms/xks/v1
 	Token       string       `yaml:"token"`       // token that holds its keys
-	Credentials []Credential `yaml:"credentials"` // one, or two while they are changed
+	Addressing  string       `yaml:"addressing"`  // what an external key id is: label or id (CKA_ID in hex); "" means label
+	Credentials []Credential `yaml:"credentials"` // at most two; further ones come and go by `strongroom xks realms`
 	Keys        []string     `yaml:"keys"`        // external key ids that it serves; empty means none
 	AllKeys     bool         `yaml:"all_keys"`    // serves every AES-256 key of the token
 	Quota       int          `yaml:"quota"`       // calls a second; 0 means no quota
+	Regions     []string     `yaml:"regions"`     // Regions that KMS may call from; empty means any
+	Blocked     bool         `yaml:"blocked"`     // refuses everything with InvalidStateException
+	Policy      Policy       `yaml:"policy"`
 }
 
 // Credential is a SigV4 credential of a realm.
@@ -198,7 +203,7 @@ func (c *Config) fill() {
 	}
 	for i := range c.XKS.Realms {
 		if r := &c.XKS.Realms[i]; r.Name == "" {
-			r.Name = strings.Trim(r.PathPrefix, "/")
+			r.Name = cmp.Or(strings.Trim(r.PathPrefix, "/"), "default")
 		}
 	}
 }

@@ -52,7 +52,6 @@ var (
 	clusterForm = regexp.MustCompile(`^cluster-[2-7a-zA-Z]{11,16}$`)
 	prefixForm  = regexp.MustCompile(`^(/[a-zA-Z0-9_-]+)+$`)
 	nameForm    = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$`)
-	accessForm  = regexp.MustCompile(`^[A-Z2-7]{20,30}$`)
 )
 
 // checker collects problems.
@@ -284,50 +283,6 @@ func (v *checker) isDefault(token string) bool {
 
 func (v *checker) isCluster(token string) bool {
 	return slices.ContainsFunc(v.c.Clusters, func(c Cluster) bool { return c.Token == token })
-}
-
-func (v *checker) realms() {
-	x := v.c.XKS
-	if len(x.Realms) > 0 && x.Listen == "" {
-		v.fail("xks.listen", "is missing; the realms need an address")
-	}
-	seen := map[string]bool{}
-	for i, r := range x.Realms {
-		field := fmt.Sprintf("xks.realms[%d]", i)
-		switch {
-		case r.PathPrefix != "" && !prefixForm.MatchString(r.PathPrefix):
-			v.fail(field+".path_prefix", "%q is no prefix; write it like /name", r.PathPrefix)
-		case seen[r.PathPrefix]:
-			v.fail(field+".path_prefix", "%q is the prefix of an earlier realm", r.PathPrefix)
-		}
-		seen[r.PathPrefix] = true
-		switch t := v.c.Token(r.Token); {
-		case t == nil:
-			v.fail(field+".token", "there is no token named %q under tokens", r.Token)
-		case t.PIN == "":
-			v.fail(field+".token", "token %s has no pin; add one under tokens", r.Token)
-		case v.isDefault(r.Token), v.isCluster(r.Token):
-			v.fail(field+".token", "token %s holds KMS keys already; give external keys a token of their own", r.Token)
-		}
-		if n := len(r.Credentials); n < 1 || n > 2 {
-			v.fail(field+".credentials", "has %d; give one, or two while they are changed", n)
-		}
-		for j, cr := range r.Credentials {
-			at := fmt.Sprintf("%s.credentials[%d]", field, j)
-			if !accessForm.MatchString(cr.AccessKeyID) {
-				v.fail(at+".access_key_id", "%q does not have AWS's form: 20 to 30 of the letters A-Z and the digits 2-7", cr.AccessKeyID)
-			}
-			if err := cr.Secret.Validate(); err != nil {
-				v.fail(at+".secret", "%v", err)
-			}
-		}
-		if r.Quota < 0 {
-			v.fail(field+".quota", "%d is less than nothing", r.Quota)
-		}
-		if len(r.Keys) == 0 && !r.AllKeys {
-			v.fail(field+".keys", "is empty; list external key ids, or say all_keys: true")
-		}
-	}
 }
 
 func (v *checker) rest() {

@@ -92,7 +92,7 @@ func TestPrepareContinues(t *testing.T) {
 
 	files, err := filepath.Glob(filepath.Join(o.Dir, "tokens", "*", "token.object"))
 	require.NoError(t, err)
-	require.Len(t, files, 4)
+	require.Len(t, files, 5)
 	for i, file := range files {
 		require.NoError(t, os.Truncate(file, int64(i*8)))
 	}

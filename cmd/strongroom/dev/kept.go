@@ -20,6 +20,8 @@ type kept struct {
 	Clusters     []keptCluster         `json:"clusters"`
 	XKSAccessKey string                `json:"xks_access_key"`
 	XKSSecretKey string                `json:"xks_secret_key"`
+	// XKS2 is the credential of the second realm.
+	XKS2 keptCredential `json:"xks_2"`
 
 	path string
 }
@@ -29,6 +31,11 @@ type keptToken struct {
 	PIN   string `json:"pin"`
 	SOPIN string `json:"so_pin"`
 	Made  bool   `json:"made"` // it was there once
+}
+
+type keptCredential struct {
+	AccessKey string `json:"access_key"`
+	SecretKey string `json:"secret_key"`
 }
 
 type keptCluster struct {
@@ -57,7 +64,13 @@ func openKept(path, account string, regions []string) (*kept, error) {
 			return nil, fmt.Errorf("this directory belongs to account %s; say --account %s, or start with another --dir", k.Account, k.Account)
 		}
 	}
-	names := append(slices.Clone(regions), xksToken)
+	if k.XKS2.AccessKey == "" {
+		// New, or of a version with one realm.
+		if k.XKS2, err = newCredential(); err != nil {
+			return nil, err
+		}
+	}
+	names := append(slices.Clone(regions), xksToken, xksToken2)
 	for i := range clusters {
 		names = append(names, clusterToken(i))
 	}
@@ -77,12 +90,16 @@ func (k *kept) begin() error {
 		// AWS's form: letters and the digits 2 to 7.
 		k.Clusters = append(k.Clusters, keptCluster{ID: "cluster-" + letters(11)})
 	}
+	c, err := newCredential()
+	k.XKSAccessKey, k.XKSSecretKey = c.AccessKey, c.SecretKey
+	return err
+}
+
+// newCredential draws a credential of a realm.
+func newCredential() (keptCredential, error) {
 	var b [36]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return err
-	}
-	k.XKSAccessKey, k.XKSSecretKey = "DEV"+upper(20), base64.StdEncoding.EncodeToString(b[:])
-	return nil
+	_, err := rand.Read(b[:])
+	return keptCredential{"DEV" + upper(20), base64.StdEncoding.EncodeToString(b[:])}, err
 }
 
 func (k *kept) save() error {

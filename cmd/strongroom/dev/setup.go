@@ -37,7 +37,8 @@ type Setup struct {
 
 // Names of tokens in the configuration and in dev.json.
 const (
-	xksToken = "xks"
+	xksToken  = "xks"
+	xksToken2 = "xks-2"
 )
 
 func clusterToken(i int) string { return fmt.Sprintf("cluster-%d", i+1) }
@@ -176,11 +177,15 @@ func (s *Setup) certificates() error {
 	if err != nil {
 		return fmt.Errorf("certificates in %s: %w", s.file("tls"), err)
 	}
-	secret := s.file("secrets/xks-secret")
-	if exists(secret) {
-		return nil
+	for _, r := range s.realms() {
+		if exists(r.secretFile) {
+			continue
+		}
+		if err := writeFile(r.secretFile, []byte(r.secretKey+"\n")); err != nil {
+			return err
+		}
 	}
-	return writeFile(secret, []byte(s.kept.XKSSecretKey+"\n"))
+	return nil
 }
 
 func (s *Setup) trustAnchor(i int) string {
@@ -216,10 +221,12 @@ func (s *Setup) configure(o Options) error {
 	}
 	c.XKS = config.XKS{
 		Listener: config.Listener{Listen: o.XKSAddr, TLS: &config.TLS{Certificate: s.file("tls/xks.pem"), Key: s.file("tls/xks.key")}},
-		Realms: []config.Realm{{
-			Name: "dev", PathPrefix: "/dev", Token: xksToken, AllKeys: true,
-			Credentials: []config.Credential{{AccessKeyID: s.kept.XKSAccessKey, Secret: config.SecretRef("file:" + s.file("secrets/xks-secret"))}},
-		}},
+	}
+	for _, r := range s.realms() {
+		c.XKS.Realms = append(c.XKS.Realms, config.Realm{
+			Name: r.Name, PathPrefix: "/" + r.Name, Token: r.token, AllKeys: true,
+			Credentials: []config.Credential{{AccessKeyID: r.accessKey, Secret: config.SecretRef("file:" + r.secretFile)}},
+		})
 	}
 	s.Config = c
 	if problems := c.Validate(); len(problems) > 0 {

@@ -12,7 +12,11 @@ type Running struct {
 	KMSAddr, XKSAddr, AdminAddr string // as bound
 	AccessKeyID, SecretKey      string // of the account root
 	AdminSocket                 string
+	XKS                         map[string]Credential // by realm: credentials come and go at run time
 }
+
+// Credential is a credential of an XKS realm.
+type Credential struct{ AccessKeyID, SecretKey string }
 
 // Vars gives the variables of dev.env.
 func (s *Setup) Vars(r Running) []Var {
@@ -35,13 +39,10 @@ func (s *Setup) Vars(r Running) []Var {
 			Var{"STRONGROOM_KMSUSER_PASSWORD" + suffix, s.kept.Tokens[clusterToken(i)].PIN})
 	}
 	port := r.XKSAddr[strings.LastIndexByte(r.XKSAddr, ':')+1:]
+	for _, realm := range s.realms() {
+		vars = append(vars, s.realmVars(&realm, port, r.XKS[realm.Name])...)
+	}
 	return append(vars,
-		Var{"STRONGROOM_XKS_URI", "https://localhost:" + port},
-		Var{"STRONGROOM_XKS_PATH", "/dev/kms/xks/v1"},
-		Var{"STRONGROOM_XKS_ACCESS_KEY", s.kept.XKSAccessKey},
-		Var{"STRONGROOM_XKS_SECRET_KEY", s.kept.XKSSecretKey},
-		Var{"STRONGROOM_XKS_KEY_IDS", strings.Join(XKSKeys(), ",")},
-		Var{"STRONGROOM_XKS_CA", s.file("tls/xks-ca.pem")},
 		Var{"STRONGROOM_ADMIN_SOCKET", r.AdminSocket},
 		Var{"STRONGROOM_ADMIN_URL", "http://" + r.AdminAddr},
 		Var{"STRONGROOM_DIR", s.Dir},
@@ -61,9 +62,4 @@ func Dir(dir string) (path string, throwAway bool, err error) {
 		err = os.MkdirAll(path, 0o700)
 	}
 	return path, false, err
-}
-
-// XKSKeys are the ids of the external keys that are ready in realm dev.
-func XKSKeys() []string {
-	return []string{"dev-key-1", "dev-key-2", "dev-key-3", "dev-key-4", "dev-key-5", "dev-key-6"}
 }
