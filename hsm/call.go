@@ -28,7 +28,7 @@ func inside[T any](ctx context.Context, c *core, s *lease, op string, fn func(Se
 		}
 		done <- result{v, err}
 	}()
-	timer := time.NewTimer(c.cfg.CallTimeout)
+	timer := time.NewTimer(c.deadline(op))
 	var zero T
 	select {
 	case r := <-done:
@@ -55,6 +55,18 @@ func inside[T any](ctx context.Context, c *core, s *lease, op string, fn func(Se
 		})
 		return zero, &Error{Op: op, Class: Timeout, Err: context.Cause(ctx)}
 	}
+}
+
+// pairTimeouts is how many call deadlines a key pair may take: a token searches for primes, an RSA-4096 key on a busy
+// SoftHSM2 for many seconds.
+const pairTimeouts = 5
+
+// deadline is how long a call may take.
+func (c *core) deadline(op string) time.Duration {
+	if op == "C_GenerateKeyPair" {
+		return pairTimeouts * c.cfg.CallTimeout
+	}
+	return c.cfg.CallTimeout
 }
 
 // countStuck counts a call that overran, unless it is over by now.

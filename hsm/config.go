@@ -17,7 +17,7 @@ type Config struct {
 	// the profile's figure. The token's own limit holds too. At least 2.
 	MaxSessions int
 	// CallTimeout is the deadline of one call into the module; 0 is
-	// DefaultCallTimeout.
+	// DefaultCallTimeout. Making a key pair may take several times as long.
 	CallTimeout time.Duration
 	// HealthInterval is how often an idle or working token is shown to be
 	// well, and how soon a lost one is looked for; 0 is
