@@ -904,3 +904,49 @@ func keyOf[O any](_ *O, err error, id func() *string) (*string, error) {
 	}
 	return id(), nil
 }
+
+// TestAsymmetricRecords: the audit log has what CloudTrail shows of these operations, and no message, MAC or secret.
+func TestAsymmetricRecords(t *testing.T) {
+	a := start(t)
+	c, ctx := a.client(a.root), context.Background()
+	create := func(spec types.KeySpec, usage types.KeyUsageType) *types.KeyMetadata {
+		made, err := c.CreateKey(ctx, &kms.CreateKeyInput{KeySpec: spec, KeyUsage: usage})
+		require.NoError(t, err)
+		return made.KeyMetadata
+	}
+	signer, mac := create("ECC_NIST_P256", "SIGN_VERIFY"), create("HMAC_256", "GENERATE_VERIFY_MAC")
+	agreer, sealer := create("ECC_NIST_P256", "KEY_AGREEMENT"), create("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")
+	peer, err := c.GetPublicKey(ctx, &kms.GetPublicKeyInput{KeyId: agreer.KeyId})
+	require.NoError(t, err)
+	signed, err := c.Sign(ctx, &kms.SignInput{KeyId: signer.Arn, Message: []byte("m"), MessageType: "RAW", SigningAlgorithm: "ECDSA_SHA_256"})
+	require.NoError(t, err)
+	_, err = c.Verify(ctx, &kms.VerifyInput{KeyId: signer.Arn, Message: []byte("m"), SigningAlgorithm: "ECDSA_SHA_256", Signature: signed.Signature})
+	require.NoError(t, err)
+	code, err := c.GenerateMac(ctx, &kms.GenerateMacInput{KeyId: mac.Arn, Message: []byte("m"), MacAlgorithm: "HMAC_SHA_256"})
+	require.NoError(t, err)
+	_, err = c.VerifyMac(ctx, &kms.VerifyMacInput{KeyId: mac.Arn, Message: []byte("m"), MacAlgorithm: "HMAC_SHA_256", Mac: code.Mac})
+	require.NoError(t, err)
+	_, err = c.DeriveSharedSecret(ctx, &kms.DeriveSharedSecretInput{KeyId: agreer.Arn, PublicKey: peer.PublicKey, KeyAgreementAlgorithm: "ECDH"})
+	require.NoError(t, err)
+	_, err = c.GenerateDataKeyPair(ctx, &kms.GenerateDataKeyPairInput{KeyId: sealer.Arn, KeyPairSpec: "ECC_NIST_P256"})
+	require.NoError(t, err)
+
+	for operation, want := range map[string]map[string]any{
+		"Sign":                {"keyId": *signer.Arn, "messageType": "RAW", "signingAlgorithm": "ECDSA_SHA_256"},
+		"Verify":              {"keyId": *signer.Arn, "signingAlgorithm": "ECDSA_SHA_256"},
+		"GenerateMac":         {"keyId": *mac.Arn, "macAlgorithm": "HMAC_SHA_256"},
+		"VerifyMac":           {"keyId": *mac.Arn, "macAlgorithm": "HMAC_SHA_256"},
+		"GetPublicKey":        {"keyId": *agreer.KeyId},
+		"DeriveSharedSecret":  {"keyId": *agreer.Arn, "keyAgreementAlgorithm": "ECDH"},
+		"GenerateDataKeyPair": {"keyId": *sealer.Arn, "keyPairSpec": "ECC_NIST_P256"},
+	} {
+		record := a.lastRecord(t, operation)
+		assert.Equal(t, want, record["requestParameters"], operation)
+		assert.Nil(t, record["responseElements"], operation)
+		assert.Equal(t, true, record["readOnly"], operation)
+		resources, ok := record["resources"].([]any)
+		require.True(t, ok)
+		require.Len(t, resources, 1, operation)
+		assert.Contains(t, fmt.Sprint(resources[0]), keystore.KeyARN(region, account, ""), operation)
+	}
+}
