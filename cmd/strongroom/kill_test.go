@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -101,6 +103,20 @@ func (r *rig) makeStore(ctx context.Context, name, suffix string) string {
 	return *out.CustomKeyStoreId
 }
 
+// makeExternal makes an external key store over the appliance's own proxy.
+func (r *rig) makeExternal(ctx context.Context) string {
+	r.t.Helper()
+	out, err := r.kms.CreateCustomKeyStore(ctx, &kms.CreateCustomKeyStoreInput{
+		CustomKeyStoreName: aws.String("external"), CustomKeyStoreType: types.CustomKeyStoreTypeExternalKeyStore,
+		XksProxyConnectivity: types.XksProxyConnectivityTypePublicEndpoint,
+		XksProxyUriEndpoint:  aws.String(r.vars["STRONGROOM_XKS_URI"]), XksProxyUriPath: aws.String(r.vars["STRONGROOM_XKS_PATH"]),
+		XksProxyAuthenticationCredential: &types.XksProxyAuthenticationCredentialType{
+			AccessKeyId: aws.String(r.vars["STRONGROOM_XKS_ACCESS_KEY"]), RawSecretAccessKey: aws.String(r.vars["STRONGROOM_XKS_SECRET_KEY"])},
+	})
+	require.NoError(r.t, err)
+	return *out.CustomKeyStoreId
+}
+
 func (r *rig) connect(ctx context.Context, store string) {
 	r.t.Helper()
 	_, err := r.kms.ConnectCustomKeyStore(ctx, &kms.ConnectCustomKeyStoreInput{CustomKeyStoreId: &store})
@@ -171,7 +187,8 @@ func kills(t *testing.T) int {
 // that was acknowledged is there and that tokens and ledger agree.
 func TestKill(t *testing.T) {
 	ctx := context.Background()
-	r := newRig(t)
+	// The external store's proxy is the appliance's own: it must be at the same address after each start.
+	r := newRig(t, "--xks-addr", freeAddress(t), "--xks-timeout", "20s")
 	r.start()
 	m := newModel(ctx, r)
 	n := kills(t)
@@ -194,6 +211,14 @@ func TestKill(t *testing.T) {
 	witness(t, r.dir)
 }
 
+// freeAddress is one where nothing listens.
+func freeAddress(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	return l.Addr().String()
+}
+
 // change is what a worker knows of one thing: what was last acknowledged, and what was asked after that without an answer.
 type change struct {
 	acked, asked string
@@ -213,6 +238,7 @@ const (
 // model is what the workers were told. Each thing has one worker, so that its changes are in order.
 type model struct {
 	steady, flapping string
+	external         string    // a store over the appliance's own proxy
 	targets          [2]string // keys that aliases point to
 
 	mu      sync.Mutex // guards what follows
@@ -228,6 +254,8 @@ func newModel(ctx context.Context, r *rig) *model {
 	m.steady = r.makeStore(ctx, "steady", "")
 	r.connect(ctx, m.steady)
 	m.flapping = r.makeStore(ctx, "flapping", "_2")
+	m.external = r.makeExternal(ctx)
+	r.connect(ctx, m.external)
 	for i := range m.targets {
 		out, err := r.kms.CreateKey(ctx, &kms.CreateKeyInput{})
 		require.NoError(r.t, err)
@@ -266,7 +294,7 @@ func (m *model) torment(ctx context.Context, r *rig, after time.Duration) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	for _, work := range []func(context.Context, *rig) bool{
-		m.makeKey(""), m.makeKey(m.steady), m.makeKey(m.steady), m.makeKey(m.flapping), m.name, m.flap, m.passTime,
+		m.makeKey(""), m.makeKey(m.steady), m.makeKey(m.steady), m.makeKey(m.flapping), m.makeKey(m.external), m.name, m.flap, m.passTime,
 	} {
 		wg.Go(func() {
 			for ctx.Err() == nil && work(ctx, r) {
@@ -283,7 +311,14 @@ func (m *model) torment(ctx context.Context, r *rig, after time.Duration) {
 func (m *model) makeKey(store string) func(context.Context, *rig) bool {
 	return func(ctx context.Context, r *rig) bool {
 		in := &kms.CreateKeyInput{}
-		if store != "" {
+		switch store {
+		case "":
+		case m.external:
+			// There are few external keys, and each serves one KMS key: most calls are refused until deletions are over.
+			in.CustomKeyStoreId, in.Origin = &store, types.OriginTypeExternalKeyStore
+			keys := strings.Split(r.vars["STRONGROOM_XKS_KEY_IDS"], ",")
+			in.XksKeyId = &keys[rand.IntN(len(keys))]
+		default:
 			in.CustomKeyStoreId, in.Origin = &store, types.OriginTypeAwsCloudhsm
 		}
 		out, err := r.kms.CreateKey(ctx, in)
@@ -389,6 +424,7 @@ func (m *model) check(ctx context.Context, r *rig) {
 	assert.True(t, m.conn.allows(conn), "the store is %s, not %+v", conn, m.conn)
 	m.conn = change{acked: conn}
 	r.await(ctx, m.steady, types.ConnectionStateTypeConnected)
+	r.await(ctx, m.external, types.ConnectionStateTypeConnected)
 	m.checkAliases(ctx, r)
 	m.checkKeys(ctx, r)
 	m.moves = 0

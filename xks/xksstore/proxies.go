@@ -134,7 +134,7 @@ func (p *Proxies) CheckProxy(ctx context.Context, c *keystore.Caller, a keystore
 func (p *Proxies) Open(ctx context.Context, s *keystore.Store, secret []byte) (backend.Backend, error) {
 	in, ok := p.inner[s.Region]
 	if !ok {
-		return nil, &backend.ConnectError{Code: keystore.ConnInternalError, Cause: fmt.Errorf("Region %s has no default store", s.Region)}
+		return nil, &backend.ConnectError{Code: keystore.ConnInternalError, Cause: fmt.Errorf("no such Region: %s has no default store", s.Region)}
 	}
 	cl, err := p.dial(s, secret)
 	if err != nil {
