@@ -218,6 +218,10 @@ func (c *caller) warm(ctx context.Context, connections int) {
 
 // one makes a call at its time.
 func (c *caller) one(ctx context.Context, w *worker, t *tally, k int64, due time.Time) {
+	if t.hopeless() {
+		w.unsent++
+		return
+	}
 	start := due
 	if wait := time.Until(due); wait > 0 {
 		timer := time.NewTimer(wait)
@@ -228,11 +232,7 @@ func (c *caller) one(ctx context.Context, w *worker, t *tally, k int64, due time
 		case <-ctx.Done():
 			return
 		}
-	} else if -wait > grace || t.hopeless() {
-		w.unsent++
-		return
-	}
-	if t.hopeless() {
+	} else if -wait > grace {
 		w.unsent++
 		return
 	}
