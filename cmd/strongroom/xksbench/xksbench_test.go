@@ -101,7 +101,6 @@ func TestSlowProxyIsLate(t *testing.T) {
 	assert.EqualValues(t, 10, s.Late)
 	assert.Zero(t, s.Good)
 	assert.False(t, s.Holds)
-	assert.Greater(t, s.P50, 250.0)
 }
 
 // A proxy that fails everything is left alone soon.
@@ -155,7 +154,7 @@ func TestOptionsAreBounded(t *testing.T) {
 		"no rate":     func(o *xksbench.Options) { o.Rates = nil },
 		"steps":       func(o *xksbench.Options) { o.Rates = make([]float64, xksbench.MaxSteps+1) },
 		"time":        func(o *xksbench.Options) { o.Duration = xksbench.MaxDuration + 1 },
-		"calls":       func(o *xksbench.Options) { o.Rates, o.Duration = []float64{20000, 20000}, 10 * time.Minute },
+		"calls":       func(o *xksbench.Options) { o.Rates, o.Duration = []float64{20000, 20000}, 10*time.Minute },
 		"connections": func(o *xksbench.Options) { o.Connections = xksbench.MaxConnections + 1 },
 		"size":        func(o *xksbench.Options) { o.Size = 5000 },
 		"operation":   func(o *xksbench.Options) { o.Operation = "delete" },
