@@ -29,7 +29,9 @@ type core struct {
 	live     atomic.Uint64
 	epoch    atomic.Uint64 // the library's epoch that live belongs to
 	noRawRSA atomic.Bool   // the token was seen to have no CKM_RSA_X_509
-	stuck    atomic.Int64  // calls that overran their deadline and still hang
+	// blindUnwrap: the token was seen not to tell the length of what it unwraps
+	blindUnwrap atomic.Bool
+	stuck       atomic.Int64 // calls that overran their deadline and still hang
 
 	mu         sync.Mutex // guards what follows
 	pin        Secret     // that the token takes

@@ -9,8 +9,8 @@ import (
 
 // UnwrapOAEP puts a symmetric key on the token that came encrypted with
 // RSAES-OAEP to one of the token's key pairs. Where the token can unwrap it so
-// (C_UnwrapKey), the key's value is never in this process; otherwise it is for
-// the time of the call. BadCiphertext means that it does not decrypt, BadInput
+// (C_UnwrapKey) and tells how long it is, the key's value is never in this
+// process; otherwise it is for the time of the call. BadCiphertext means that it does not decrypt, BadInput
 // that it decrypts to something of another length than the kind's.
 func (t *Token) UnwrapOAEP(ctx context.Context, order Template, unwrapping KeyRef, hash crypto.Hash, wrapped []byte) (Object, error) {
 	const op = "C_UnwrapKey"
@@ -20,14 +20,11 @@ func (t *Token) UnwrapOAEP(ctx context.Context, order Template, unwrapping KeyRe
 	if !order.Kind.Symmetric() {
 		return Object{}, failf(op, BadInput, "%s is a key pair", order.Kind)
 	}
-	made, err := t.unwrapWith(ctx, order, ckoSecretKey, unwrapping, ckoPrivateKey,
-		Mechanism{Type: ckmRSAOAEP, Param: oaepParam(hash)}, wrapped)
-	if err == nil {
-		return made, nil
-	}
-	switch ClassOf(err) {
-	case Timeout, Stuck, Busy:
-		return Object{}, err // the call may have its effect yet: a second key must not join it
+	if !t.core.blindUnwrap.Load() {
+		made, final, err := t.unwrapSeen(ctx, order, unwrapping, hash, wrapped)
+		if final {
+			return made, err
+		}
 	}
 	// Whatever the token's answer meant: the way through this process gives
 	// an exact one.
@@ -37,6 +34,28 @@ func (t *Token) UnwrapOAEP(ctx context.Context, order Template, unwrapping KeyRe
 	}
 	defer clear(value)
 	return t.ImportSecret(ctx, order, value)
+}
+
+// unwrapSeen unwraps on the token, where the token tells the length of what it
+// unwrapped. SoftHSM2 does not: a key of any length, even of none, would be
+// taken for one of the kind.
+//
+// What is not final has left nothing on the token, and says nothing about the
+// bytes.
+func (t *Token) unwrapSeen(ctx context.Context, order Template, unwrapping KeyRef, hash crypto.Hash, wrapped []byte) (made Object, final bool, err error) {
+	made, err = t.UnwrapInside(ctx, order, unwrapping, hash, wrapped)
+	if err != nil {
+		// Of a call that was given up the effect may come yet: a second key
+		// must not join it.
+		class := ClassOf(err)
+		return Object{}, class == Timeout || class == Stuck || class == Busy, err
+	}
+	if made.Bits == order.Kind.Bits() {
+		return made, true, nil
+	}
+	t.core.blindUnwrap.Store(true)
+	_, err = t.Destroy(ctx, order.KeyRef)
+	return Object{}, err != nil, err
 }
 
 // WrapOAEP encrypts an extractable symmetric key to somebody's RSA key, with

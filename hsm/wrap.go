@@ -135,24 +135,26 @@ func (t *Token) unwrapWith(ctx context.Context, order Template, class uint, wrap
 	return made, err
 }
 
-// unwrapRaw tries the templates that modules are known to want: with and
-// without the value's length, with and without usages that are false.
+// unwrapRaw tries the templates that modules are known to want: without and
+// with the value's length, with and without usages that are false. Without the
+// length comes first: SoftHSM2 2.6.1 refuses it, and leaves an object without a
+// name on the token for each refusal.
 func unwrapRaw(raw Session, m Mechanism, kek Handle, blob []byte, order Template, class uint) (Handle, error) {
 	var h Handle
 	var err error
 	for _, all := range []bool{true, false} {
-		var template []Attribute
-		if class == ckoPrivateKey {
-			template = privateTemplate(order, all)
-		} else {
+		template := privateTemplate(order, all)
+		if class != ckoPrivateKey {
 			template = append(keyAttrs(order, class, all, ^Usage(0)), hiddenAttrs(order)...)
-			length := ulongAttr(ckaValueLen, uint(order.Kind.Bits())/8) //nolint:gosec // small constants
-			h, err = raw.Unwrap(&m, kek, blob, append(template, length))
-			if !refusesTemplate(err) {
-				return h, err
-			}
 		}
 		if h, err = raw.Unwrap(&m, kek, blob, template); !refusesTemplate(err) {
+			break
+		}
+		if class == ckoPrivateKey {
+			continue
+		}
+		length := ulongAttr(ckaValueLen, uint(order.Kind.Bits())/8) //nolint:gosec // small constants
+		if h, err = raw.Unwrap(&m, kek, blob, append(template, length)); !refusesTemplate(err) {
 			break
 		}
 	}

@@ -106,7 +106,7 @@ func witness(t *testing.T, dir string) {
 	require.NoError(t, err)
 	objects := map[string]string{}
 	for name, token := range kept.Tokens {
-		if name == "xks" {
+		if strings.HasPrefix(name, "xks") {
 			continue // external keys have rows of their own kind
 		}
 		cmd := exec.Command(self)

@@ -44,7 +44,9 @@ func (s *Service) raise(ctx context.Context, region string, id keystore.KeyID) e
 		return errors.New("the key is being worked on")
 	}
 	defer leave()
-	defer s.busy.enter(r.primary.ARN())()
+	if info, ok := keystore.LookupSpec(r.primary.Spec); ok && info.Asymmetric() {
+		defer s.busy.enter(r.primary.ARN())() // its token gets a transport key
+	}
 	var c *carriage
 	if r.primary.Origin != keystore.OriginExternal {
 		if c, err = s.carry(ctx, r.primary, r.replica); err != nil {
