@@ -78,25 +78,11 @@ func TestWhatIsReadOnly(t *testing.T) {
 	}
 }
 
-// served are the operations that the appliance offers now.
+// Every operation of the API has a handler.
 func TestServedOperations(t *testing.T) {
-	var served []string
 	for _, row := range api.Rows() {
-		if row.Served {
-			served = append(served, string(row.Name))
-		}
+		assert.True(t, row.Served, row.Name)
 	}
-	assert.Equal(t, []string{"CancelKeyDeletion", "ConnectCustomKeyStore", "CreateAlias", "CreateCustomKeyStore",
-		"CreateGrant", "CreateKey", "Decapsulate", "Decrypt", "DeleteAlias", "DeleteCustomKeyStore", "DeleteImportedKeyMaterial",
-		"DeriveSharedSecret",
-		"DescribeCustomKeyStores", "DescribeKey", "DisableKey", "DisableKeyRotation", "DisconnectCustomKeyStore", "EnableKey",
-		"EnableKeyRotation", "Encapsulate", "Encrypt", "GenerateDataKey", "GenerateDataKeyPair",
-		"GenerateDataKeyPairWithoutPlaintext", "GenerateDataKeyWithoutPlaintext", "GenerateMac", "GenerateRandom",
-		"GetKeyLastUsage", "GetKeyPolicy", "GetKeyRotationStatus", "GetParametersForImport", "GetPublicKey",
-		"ImportKeyMaterial", "ListAliases", "ListGrants", "ListKeyPolicies",
-		"ListKeyRotations", "ListKeys", "ListResourceTags", "ListRetirableGrants", "PutKeyPolicy", "ReEncrypt", "RetireGrant",
-		"RevokeGrant", "RotateKeyOnDemand", "ScheduleKeyDeletion", "Sign", "TagResource", "UntagResource", "UpdateAlias",
-		"UpdateCustomKeyStore", "UpdateKeyDescription", "Verify", "VerifyMac"}, served)
 }
 
 // kinds reads the kinds from their declaration.

@@ -106,12 +106,6 @@ func TestPathsAndTargets(t *testing.T) {
 	requireError(t, got, 405, "UnknownOperationException", "Operations are called with POST.")
 	assert.Equal(t, "POST", got.header.Get("Allow"))
 	assert.Empty(t, a.records(t), "who is not known leaves no record")
-
-	t.Run("operations of a later version", func(t *testing.T) {
-		requireError(t, a.post(t, "UpdatePrimaryRegion", `{}`), 400, "UnsupportedOperationException", "The operation UpdatePrimaryRegion is not supported.")
-		record := a.lastRecord(t, "UpdatePrimaryRegion")
-		assert.Equal(t, "UnsupportedOperationException", record["errorCode"])
-	})
 }
 
 // Defects of a signature; the wording of some is uncertain in AWS itself (api-errors.md, section 4), so exceptions are
