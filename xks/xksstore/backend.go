@@ -33,13 +33,24 @@ var (
 	_ backend.Drainer = (*Backend)(nil)
 )
 
+// serving counts a call in, here or, where this connection was replaced by another of its store, there: a call that was on
+// its way meanwhile must not fail. It gives the backend that the call is to use and to leave; nil where the store is
+// disconnected.
+func (b *Backend) serving() *Backend {
+	if b.flight.enter() {
+		return b
+	}
+	return b.owner.successor(b)
+}
+
 // Identity says where the external keys are: the proxy's URI stands for a token's label.
 func (b *Backend) Identity() keystore.TokenIdentity { return keystore.TokenIdentity{Label: b.uri} }
 
 // CreateKey makes nothing: it asks the proxy whether the external key exists and can back a KMS key. Its faults are those of
 // CreateKey.
 func (b *Backend) CreateKey(ctx context.Context, h backend.Handle) (backend.Created, error) {
-	if !b.flight.enter() {
+	b = b.serving()
+	if b == nil {
 		return backend.Created{}, NotConnected(ForKey)
 	}
 	defer b.flight.leave()
@@ -77,7 +88,8 @@ func (b *Backend) Health(ctx context.Context) error {
 // Seal encrypts with the key's own material, and what that gives with the external key, whose answer must bear a data
 // integrity value that is right. Failures of the proxy are Faults of kind KMSInvalidState.
 func (b *Backend) Seal(ctx context.Context, h *backend.Handle, aad, plaintext, dst []byte) ([]byte, error) {
-	if !b.flight.enter() {
+	b = b.serving()
+	if b == nil {
 		return nil, NotConnected(ForCrypt)
 	}
 	defer b.flight.leave()
@@ -99,7 +111,8 @@ var errShort = errors.New("the proxy's plaintext is shorter than anything that w
 // Open undoes Seal. A ciphertext that the proxy refuses, or whose plaintext is not one that Seal gave to the proxy, is
 // KMSInvalidState with AWS's text for each; what has no form of ours is InvalidCiphertext, and the proxy is not asked.
 func (b *Backend) Open(ctx context.Context, h *backend.Handle, aad, sealed, dst []byte) ([]byte, error) {
-	if !b.flight.enter() {
+	b = b.serving()
+	if b == nil {
 		return nil, NotConnected(ForCrypt)
 	}
 	defer b.flight.leave()

@@ -356,10 +356,21 @@ func TestHealthIsWatched(t *testing.T) {
 func TestReplacedConnection(t *testing.T) {
 	b := newBench(t)
 	one, two := b.open(), b.open()
+	require.NoError(t, one.Drain(t.Context()))
+	h := b.key("k")
+	_, err := one.Seal(t.Context(), h, nil, []byte("x"), nil)
+	require.NoError(t, err, "a call that was on its way while the connection was replaced")
 	require.NoError(t, one.Close())
+	_, err = one.Seal(t.Context(), h, nil, []byte("x"), nil)
+	require.NoError(t, err)
 	assert.Zero(t, b.seen.gone)
+	require.NoError(t, two.Drain(t.Context()))
 	require.NoError(t, two.Close())
 	assert.Equal(t, 1, b.seen.gone)
+	for _, s := range []*xksstore.Backend{one, two} {
+		_, err = s.Seal(t.Context(), h, nil, []byte("x"), nil)
+		require.Equal(t, keystore.KindInvalidState, keystore.KindOf(err))
+	}
 }
 
 // A dead proxy is left alone after a few calls, whose callers all get the same text, and is used again when it is back.

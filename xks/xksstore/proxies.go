@@ -207,6 +207,18 @@ func (p *Proxies) requestID(of string) string {
 	return hex.EncodeToString(id[:])
 }
 
+// successor finds another open connection of a backend's store, and counts a call in there.
+func (p *Proxies) successor(b *Backend) *Backend {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for other := range p.open {
+		if other != b && other.name == b.name && other.flight.enter() {
+			return other
+		}
+	}
+	return nil
+}
+
 // closed forgets a backend, and its figures where no other backend serves its store.
 func (p *Proxies) closed(b *Backend) {
 	p.mu.Lock()

@@ -366,6 +366,9 @@ func TestExternalKeyRequirements(t *testing.T) {
 		exception, _ := errorOf(t, err)
 		assert.Equal(t, "ValidationException", exception, name)
 	}
+	_, err = h.kms.GenerateRandom(t.Context(), &kms.GenerateRandomInput{CustomKeyStoreId: w.store, NumberOfBytes: aws.Int32(16)})
+	exception, _ = errorOf(t, err)
+	assert.Equal(t, "UnsupportedOperationException", exception, "an external key manager is no source of randomness")
 	key, err := h.createKey(t.Context(), w.store, "key-2")
 	require.NoError(t, err)
 	assert.Equal(t, "key-2", *key.XksKeyConfiguration.Id)
@@ -541,4 +544,96 @@ func TestExternalStoreAfterARestart(t *testing.T) {
 		time.Sleep(1500 * time.Millisecond)
 		assert.Equal(t, before, w.proxy.Calls(xks.OpHealth), "nothing is sent to the proxy of a disconnected store")
 	})
+}
+
+// There is no VPC here: the appliance reaches the endpoint by its name. The proxy is not asked before the store is connected.
+func TestExternalStoreInAVPC(t *testing.T) {
+	h := newHouse(t)
+	p, _ := h.proxy(t)
+	in := createInput("in a VPC", p.Endpoint)
+	in.XksProxyConnectivity = types.XksProxyConnectivityTypeVpcEndpointService
+	_, err := h.kms.CreateCustomKeyStore(t.Context(), in)
+	exception, _ := errorOf(t, err)
+	assert.Equal(t, "ValidationException", exception, "a service needs its name")
+	in.XksProxyVpcEndpointServiceName = aws.String("com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0")
+	out, err := h.kms.CreateCustomKeyStore(t.Context(), in)
+	require.NoError(t, err)
+	assert.Zero(t, p.Calls(xks.OpHealth))
+	store := out.CustomKeyStoreId
+	again, err := h.kms.CreateCustomKeyStore(t.Context(), in)
+	require.NoError(t, err)
+	assert.Equal(t, *store, *again.CustomKeyStoreId, "the same request of a DISCONNECTED store")
+	is := h.connect(t, store)
+	require.Equal(t, types.ConnectionStateTypeConnected, is.ConnectionState)
+	x := is.XksProxyConfiguration
+	assert.Equal(t, *in.XksProxyVpcEndpointServiceName, *x.VpcEndpointServiceName)
+	assert.Equal(t, "000000000000", *x.VpcEndpointServiceOwner, "the caller's account by default")
+	assert.Equal(t, xkstest.AccessKeyID, *x.AccessKeyId)
+
+	public := createInput("public", p.Endpoint)
+	public.XksProxyUriPath = aws.String("/other/kms/xks/v1")
+	_, err = h.kms.CreateCustomKeyStore(t.Context(), public)
+	exception, _ = errorOf(t, err)
+	assert.Equal(t, "XksProxyUriEndpointInUseException", exception)
+	other, _ := h.proxy(t)
+	in.CustomKeyStoreName, in.XksProxyUriEndpoint = aws.String("other"), &other.Endpoint
+	_, err = h.kms.CreateCustomKeyStore(t.Context(), in)
+	exception, _ = errorOf(t, err)
+	assert.Equal(t, "XksProxyVpcEndpointServiceInUseException", exception)
+
+	toPublic := &kms.UpdateCustomKeyStoreInput{CustomKeyStoreId: store, XksProxyConnectivity: types.XksProxyConnectivityTypePublicEndpoint,
+		XksProxyUriEndpoint: &other.Endpoint, XksProxyVpcEndpointServiceName: aws.String("")}
+	_, err = h.kms.UpdateCustomKeyStore(t.Context(), toPublic)
+	exception, _ = errorOf(t, err)
+	assert.Equal(t, "CustomKeyStoreInvalidStateException", exception, "while it is CONNECTED")
+	h.disconnect(t, store)
+	other.Set(xkstest.Refuse(xks.AuthenticationFailedException))
+	_, err = h.kms.UpdateCustomKeyStore(t.Context(), toPublic)
+	exception, _ = errorOf(t, err)
+	assert.Equal(t, "XksProxyIncorrectAuthenticationCredentialException", exception)
+	assert.Equal(t, p.Endpoint, *h.state(t, store, types.ConnectionStateTypeDisconnected).XksProxyConfiguration.UriEndpoint, "nothing changed")
+	other.Set(nil)
+	_, err = h.kms.UpdateCustomKeyStore(t.Context(), toPublic)
+	require.NoError(t, err)
+	x = h.state(t, store, types.ConnectionStateTypeDisconnected).XksProxyConfiguration
+	assert.Equal(t, other.Endpoint, *x.UriEndpoint)
+	assert.Nil(t, x.VpcEndpointServiceName)
+	assert.Nil(t, x.VpcEndpointServiceOwner)
+	_, err = h.kms.DeleteCustomKeyStore(t.Context(), &kms.DeleteCustomKeyStoreInput{CustomKeyStoreId: store})
+	require.NoError(t, err)
+}
+
+// A credential is changed at the proxy's side and here while the store serves, without a call that fails.
+func TestExternalCredentialChangesWhileConnected(t *testing.T) {
+	h := newHouse(t)
+	w := h.ward(t)
+	_, err := h.kms.UpdateCustomKeyStore(t.Context(), &kms.UpdateCustomKeyStoreInput{CustomKeyStoreId: w.store,
+		XksProxyAuthenticationCredential: &types.XksProxyAuthenticationCredentialType{
+			AccessKeyId: aws.String(xkstest.AccessKeyID), RawSecretAccessKey: aws.String(strings.Repeat("w", 43))}})
+	exception, _ := errorOf(t, err)
+	assert.Equal(t, "XksProxyIncorrectAuthenticationCredentialException", exception)
+	require.NoError(t, w.do(t.Context(), "Decrypt"), "the old one is in force")
+	stop, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+			}
+			if err := w.do(context.Background(), "Decrypt"); err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	for range 3 {
+		_, err = h.kms.UpdateCustomKeyStore(t.Context(), &kms.UpdateCustomKeyStoreInput{CustomKeyStoreId: w.store,
+			XksProxyAuthenticationCredential: createInput("", "").XksProxyAuthenticationCredential})
+		require.NoError(t, err)
+		assert.Equal(t, types.ConnectionStateTypeConnected, h.state(t, w.store, types.ConnectionStateTypeConnected, types.ConnectionStateTypeFailed).ConnectionState)
+	}
+	close(stop)
+	require.NoError(t, <-done)
 }
