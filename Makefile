@@ -6,10 +6,14 @@ MODULE  ?= $(firstword $(wildcard /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/sof
 ARGS    ?=
 FUZZTIME ?= 60s
 KILLS   ?= 300
+# The Kubernetes provider's binary, if `make clients` shall test it.
+AWS_ENCRYPTION_PROVIDER ?=
+export AWS_ENCRYPTION_PROVIDER
+comma   := ,
 # Tests of the whole appliance start many processes; two packages at a time suit two cores and above.
 TESTFLAGS ?= -race -timeout 10m
 
-.PHONY: help run build test test-deps check house bench fuzz torture clean
+.PHONY: help run build test clients test-deps check house bench fuzz torture clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -27,6 +31,10 @@ test-deps: ## install what the tests need: SoftHSM2, the Debian AWS CLI, a C com
 
 test: test-deps ## run every test with the race detector
 	$(GO) test $(TESTFLAGS) ./...
+	cd testdata/clients && $(GO) test ./...
+
+clients: test-deps ## run other people's programs against the appliance, also those that take minutes to build: docs/clients.md
+	cd testdata/clients && $(GO) test -timeout 30m -v -tags heavy$(if $(AWS_ENCRYPTION_PROVIDER),$(comma)kubernetes) ./...
 
 check: ## formatting, vet, staticcheck, the build without cgo, the rules of the house
 	@out="$$(gofmt -l $$(git ls-files '*.go'))"; if [ -n "$$out" ]; then echo "gofmt these files:"; echo "$$out"; exit 1; fi
