@@ -20,14 +20,20 @@ const carryHash = crypto.SHA1
 // uncarried are kinds that SoftHSM2 does not wrap: it has no PKCS #8 form for them.
 var uncarried = map[hsm.Kind]bool{hsm.Ed25519: true}
 
-// Carries tells whether keys of a spec can be moved between tokens.
-func (b *Backend) Carries(spec keystore.Spec) bool {
+// CarryFormat names the form in which keys of a spec are moved between tokens.
+func (b *Backend) CarryFormat(spec keystore.Spec) string {
 	kind, ok := kindTable[spec]
-	if !ok || uncarried[kind] {
-		return false
-	}
 	p := b.token.Profile()
-	return kind.Symmetric() || p.WrapFormat != "" || p.KeyWrapKWP
+	switch {
+	case !ok || uncarried[kind]:
+		return ""
+	case kind.Symmetric():
+		return "rsaes-oaep"
+	case p.KeyWrapKWP:
+		return string(hsm.WrapRFC5649)
+	default:
+		return string(p.WrapFormat)
+	}
 }
 
 // SendKey wraps the material of a handle for another token.

@@ -17,8 +17,9 @@ type Parcel struct {
 // Carrier moves extractable material from its token to another one. The value never is in the process: it leaves wrapped to a
 // key pair of the receiving token (Unwrapper.CreateWrappingKey), a private key under a transport key that was wrapped so.
 type Carrier interface {
-	// Carries tells whether keys of the spec can be moved from this token, and to it, at all.
-	Carries(spec keystore.Spec) bool
+	// CarryFormat names the form in which keys of the spec leave this token and come to it, "" where they can't. Two tokens
+	// of the same form can exchange keys.
+	CarryFormat(spec keystore.Spec) string
 	// SendKey wraps the material of h for the token that has the private half of to, a SubjectPublicKeyInfo. Key pairs need a
 	// transport key, which is made under the handle transport and stays until it is destroyed; for secret keys none is made.
 	SendKey(ctx context.Context, h, transport *Handle, to []byte) (Parcel, error)

@@ -39,7 +39,7 @@ func (s *Service) carry(ctx context.Context, from, to *keystore.Key) (*carriage,
 	if c.src == nil || c.dst == nil {
 		return nil, backend.Unreachable("", backend.CallCreate)
 	}
-	if !carries(c.src, from.Spec) || !carries(c.dst, to.Spec) {
+	if format := carries(c.src, from.Spec); format == "" || format != carries(c.dst, to.Spec) {
 		return nil, keystore.Faultf(keystore.KindUnsupportedOperation, "Keys of spec %s can't be moved between these tokens.", from.Spec)
 	}
 	if err := c.open(ctx); err != nil {
@@ -62,7 +62,8 @@ func (c *carriage) open(ctx context.Context) (err error) {
 		}
 	}
 	c.s.step(StepCarryPlanned)
-	pair := wrappingHandle(c.pair.ID, keystore.RSA3072)
+	// What is wrapped to the pair is never stored nor sent: it lives in this process for the time of the transfer.
+	pair := wrappingHandle(c.pair.ID, keystore.RSA2048)
 	pair.Label = carryLabel
 	if _, err := c.dst.(backend.Unwrapper).CreateWrappingKey(ctx, pair); err != nil {
 		return fmt.Errorf("make a key pair to wrap to: %w", err)

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/x509"
+	"sync"
 	"testing"
 	"time"
 
@@ -255,4 +256,104 @@ func TestCrashAtEveryStepOfAReplication(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A rotation of a primary is stopped between every two steps of it and of the transfers to the replica: either both keys have
+// the new material, or none, and a rotation that is asked for again goes through.
+func TestCrashAtEveryStepOfAFamilysRotation(t *testing.T) {
+	for _, step := range []string{lifecycle.StepRotatePlanned, lifecycle.StepRotateGenerated, lifecycle.StepCarryPlanned,
+		lifecycle.StepCarryPaired, lifecycle.StepCarrySent, lifecycle.StepCarryReceived, lifecycle.StepRotateCommitted} {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			p := newPlanet(t)
+			k := p.create(lifecycle.CreateKeyInput{MultiRegion: true})
+			_, err := p.ReplicateKey(t.Context(), p.root, &lifecycle.ReplicateInput{KeyID: string(k.ID), ReplicaRegion: away})
+			require.NoError(t, err)
+			p.transit()
+			old := p.seal(p.key(p.root, k.ID))
+			rotate := func() {
+				_, err := p.RotateKeyOnDemand(t.Context(), p.root, string(k.ID))
+				assert.NoError(t, err)
+			}
+			p.fuse.arm(step, 0)
+			require.Equal(t, step, p.fuse.run(rotate))
+			p.fuse.disarm()
+			p.settle()
+			here, there := p.key(p.root, k.ID), p.key(p.there, k.ID)
+			assert.Equal(t, here.Current().KeyMaterialID(), there.Current().KeyMaterialID())
+			assert.Len(t, there.Materials, len(here.Materials))
+			rotate()
+			here, there = p.key(p.root, k.ID), p.key(p.there, k.ID)
+			assert.True(t, p.opens(there, p.seal(here)))
+			assert.True(t, p.opens(there, old))
+			assert.Equal(t, here.Rotation.OnDemand, there.Rotation.OnDemand)
+			p.clean()
+		})
+	}
+}
+
+// A token that is away keeps a replica in Creating, and a family from rotating; nothing is lost and nothing left over.
+func TestReplicaWhoseTokenIsAway(t *testing.T) {
+	p := newPlanet(t)
+	k := p.create(lifecycle.CreateKeyInput{MultiRegion: true})
+	_, err := p.ReplicateKey(t.Context(), p.root, &lifecycle.ReplicateInput{KeyID: string(k.ID), ReplicaRegion: away})
+	require.NoError(t, err)
+	token := p.regions[away]
+	delete(p.regions, away)
+	report, err := p.moves.TransitOnce(t.Context())
+	require.Error(t, err)
+	assert.Equal(t, 1, report.Pending)
+	assert.Equal(t, keystore.Creating, p.key(p.there, k.ID).State)
+	_, err = p.ReplicateKey(t.Context(), p.root, &lifecycle.ReplicateInput{KeyID: string(p.create(lifecycle.CreateKeyInput{MultiRegion: true}).ID), ReplicaRegion: away})
+	faulty(t, err, keystore.KindDependencyTimeout, "*")
+	p.regions[away] = token
+	p.transit()
+	assert.Equal(t, keystore.Enabled, p.key(p.there, k.ID).State)
+
+	delete(p.regions, away)
+	_, err = p.RotateKeyOnDemand(t.Context(), p.root, string(k.ID))
+	faulty(t, err, keystore.KindDependencyTimeout, "*")
+	assert.Len(t, p.key(p.root, k.ID).Materials, 1)
+	p.regions[away] = token
+	p.settle()
+	_, err = p.RotateKeyOnDemand(t.Context(), p.root, string(k.ID))
+	require.NoError(t, err)
+	here, there := p.key(p.root, k.ID), p.key(p.there, k.ID)
+	assert.True(t, p.opens(there, p.seal(here)))
+	p.clean()
+}
+
+// Two imports at once, and an expiry beside them: one after the other, whatever their order.
+func TestConcurrentImports(t *testing.T) {
+	p := newPlanet(t)
+	k := p.create(lifecycle.CreateKeyInput{Origin: "EXTERNAL"})
+	material := make([]byte, 32)
+	_, _ = rand.Read(material)
+	_, err := p.ImportKeyMaterial(t.Context(), p.root, p.wrap(p.root, k.ID, material))
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	for range 4 {
+		in := p.wrap(p.root, k.ID, material)
+		in.ExpirationModel, in.ValidTo = "KEY_MATERIAL_EXPIRES", p.clock.Now().Add(time.Minute)
+		wg.Go(func() {
+			_, err := p.ImportKeyMaterial(t.Context(), p.root, in)
+			assert.NoError(t, err)
+		})
+		wg.Go(func() {
+			_, err := p.DeleteImportedKeyMaterial(t.Context(), p.root, string(k.ID), "")
+			assert.NoError(t, err)
+		})
+		wg.Go(func() {
+			_, err := p.expirer.ExpireOnce(t.Context(), p.clock.Now().Add(2*time.Minute))
+			assert.NoError(t, err)
+		})
+	}
+	wg.Wait()
+	_, err = p.ImportKeyMaterial(t.Context(), p.root, p.wrap(p.root, k.ID, material))
+	require.NoError(t, err)
+	now := p.key(p.root, k.ID)
+	assert.Equal(t, keystore.Enabled, now.State)
+	assert.Len(t, now.Materials, 1)
+	assert.True(t, p.opens(now, p.seal(now)))
+	p.clean()
 }

@@ -122,18 +122,22 @@ func (s *Service) canCarry(k *keystore.Key, region string) error {
 		if ok {
 			return nil
 		}
-	} else if carries(from, k.Spec) && carries(to, k.Spec) {
+	} else if format := carries(from, k.Spec); format != "" && format == carries(to, k.Spec) {
 		return nil
 	}
 	return keystore.Faultf(keystore.KindUnsupportedOperation, "Keys of spec %s can't be replicated from the token of Region %s to that of Region %s.",
 		k.Spec, k.Region, region)
 }
 
-func carries(b backend.Backend, spec keystore.Spec) bool {
+// carries gives the form in which a backend exchanges keys of a spec, "" where it can't.
+func carries(b backend.Backend, spec keystore.Spec) string {
 	c, ok := b.(backend.Carrier)
 	_, unwraps := b.(backend.Unwrapper)
 	_, shows := b.(backend.PublicKeyer)
-	return ok && unwraps && shows && c.Carries(spec)
+	if !ok || !unwraps || !shows {
+		return ""
+	}
+	return c.CarryFormat(spec)
 }
 
 // insertReplica is the transaction that makes a replica without material, and a member of its family.

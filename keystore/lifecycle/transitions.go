@@ -40,10 +40,10 @@ type TransitReport struct {
 	Pending int // could not be done now, and are tried again
 }
 
-// How long the transitions sleep: while some are to be tried again, and otherwise.
+// How long the transitions sleep: after trouble, twice as long each time, and otherwise.
 const (
-	transitSoon  = 5 * time.Second
-	transitLater = 10 * time.Minute
+	transitSoon  = 2 * time.Second
+	transitLater = 5 * time.Minute
 )
 
 // Hold keeps keys in Creating and Updating until Release.
@@ -71,6 +71,7 @@ func (t *Transitions) holds() bool {
 func (t *Transitions) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	pause := transitSoon
 	for {
 		select {
 		case <-ctx.Done():
@@ -82,11 +83,13 @@ func (t *Transitions) Run(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			t.s.cfg.Logger.ErrorContext(ctx, "multi-Region keys are not settled yet", "error", err)
 		}
-		if err != nil || report.Pending > 0 {
-			timer.Reset(transitSoon)
-		} else {
+		if err == nil && report.Pending == 0 {
 			timer.Reset(transitLater)
+			pause = transitSoon
+			continue
 		}
+		timer.Reset(pause)
+		pause = min(2*pause, transitLater)
 	}
 }
 
