@@ -357,3 +357,55 @@ func TestConcurrentImports(t *testing.T) {
 	assert.True(t, p.opens(now, p.seal(now)))
 	p.clean()
 }
+
+// A replication needs permissions in both Regions, a change of primary on both keys; limits and bad input are refused before
+// anything is made.
+func TestWhoMayReplicate(t *testing.T) {
+	p := newPlanet(t)
+	k := p.create(lifecycle.CreateKeyInput{MultiRegion: true})
+	arnAway := keystore.KeyARN(away, account, k.ID)
+	statement := func(action, resource, condition string) string {
+		return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"` + action + `","Resource":"` + resource + `"` + condition + `}]}`
+	}
+	replicate := func(c *keystore.Caller, in lifecycle.ReplicateInput) error {
+		in.KeyID = string(k.ID)
+		if in.ReplicaRegion == "" {
+			in.ReplicaRegion = away
+		}
+		_, err := p.ReplicateKey(t.Context(), c, &in)
+		return err
+	}
+	denied := func(err error, c *keystore.Caller, permission, resource string) {
+		t.Helper()
+		faulty(t, err, keystore.KindAccessDenied, "User: "+c.Principal+" is not authorized to perform: kms:"+permission+" on resource: "+resource+
+			" because no identity-based policy allows the kms:"+permission+" action")
+	}
+	nobody := p.user("nobody")
+	denied(replicate(nobody, lifecycle.ReplicateInput{}), nobody, "ReplicateKey", k.ARN())
+	half := p.user("half", statement("kms:ReplicateKey", "*", ""))
+	denied(replicate(half, lifecycle.ReplicateInput{}), half, "CreateKey", "*")
+	elsewhere := p.user("elsewhere", statement("kms:ReplicateKey", "*", `,"Condition":{"StringEquals":{"kms:ReplicaRegion":"ap-south-1"}}`))
+	denied(replicate(elsewhere, lifecycle.ReplicateInput{}), elsewhere, "ReplicateKey", k.ARN())
+	tagless := p.user("tagless", statement("kms:ReplicateKey", "*", ""), statement("kms:CreateKey", "*", `,"Condition":{"StringEquals":{"kms:MultiRegionKeyType":"REPLICA"}}`))
+	denied(replicate(tagless, lifecycle.ReplicateInput{Tags: []keystore.Tag{{Key: "a", Value: "b"}}}), tagless, "TagResource", "*")
+
+	faulty(t, replicate(p.root, lifecycle.ReplicateInput{Policy: "{}"}), keystore.KindMalformedPolicyDocument, "*")
+	faulty(t, replicate(p.root, lifecycle.ReplicateInput{Policy: statement("kms:Encrypt", "*", "")}), keystore.KindMalformedPolicyDocument, "*")
+	faulty(t, replicate(p.root, lifecycle.ReplicateInput{Tags: []keystore.Tag{{Key: "aws:x"}}}), keystore.KindTag, "*")
+	faulty(t, replicate(p.root, lifecycle.ReplicateInput{ReplicaRegion: "ap-south-1"}), keystore.KindUnsupportedOperation, "*")
+	_, err := p.DescribeKey(t.Context(), p.there, string(k.ID), nil)
+	faulty(t, err, keystore.KindNotFound, "*")
+	assert.Empty(t, p.key(p.root, k.ID).MultiRegion.ReplicaRegions)
+
+	require.NoError(t, replicate(tagless, lifecycle.ReplicateInput{}))
+	p.transit()
+	mover := p.user("mover", statement("kms:UpdatePrimaryRegion", k.ARN(), ""))
+	denied(p.UpdatePrimaryRegion(t.Context(), mover, string(k.ID), away), mover, "UpdatePrimaryRegion", arnAway)
+	assert.Equal(t, keystore.Enabled, p.key(p.root, k.ID).State)
+	assert.Len(t, p.log.about("CreateKey", arnAway), 1)
+	assert.Len(t, p.log.about("SynchronizeMultiRegionKey", arnAway), 1)
+	require.NoError(t, p.UpdatePrimaryRegion(t.Context(), p.root, string(k.ID), away))
+	p.transit()
+	assert.True(t, p.key(p.there, k.ID).MultiRegion.Primary)
+	p.clean()
+}
