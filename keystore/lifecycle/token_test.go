@@ -189,7 +189,7 @@ func TestHungCreateIsWatched(t *testing.T) {
 	require.ErrorIs(t, err, backend.ErrUnanswered)
 	assert.Equal(t, keystore.MaterialPlanned, w.rows("")[0].State)
 	w.mend()
-	require.Eventually(t, func() bool { return len(w.List()) == 1 }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(w.List()) == 1 }, 2*time.Minute, 10*time.Millisecond)
 	assert.Equal(t, lifecycle.ReconcileReport{Destroyed: 1}, w.reconcile())
 	assert.Empty(t, w.List())
 }
