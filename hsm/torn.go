@@ -11,8 +11,8 @@ import (
 const tornWait = 200 * time.Millisecond
 
 // clearTorn removes what a process left behind that was killed while a key was being made, on modules that write a token
-// object piece by piece (Profile.TearsObjects): an object without CKA_ID and label, of which the module itself says that it
-// is no token object. It has no key in it yet. It must run before this process has session objects of its own.
+// object piece by piece (Profile.TearsObjects): an object without CKA_ID and label, which the module itself does not take for
+// a token object. It has no key in it yet. It must run before this process has session objects of its own.
 func (c *core) clearTorn(ctx context.Context, keeper *lease) error {
 	if !c.profile.TearsObjects || c.info.Load().ReadOnly {
 		return nil
@@ -43,29 +43,53 @@ func (c *core) clearTorn(ctx context.Context, keeper *lease) error {
 	return nil
 }
 
-// findTorn lists the objects without a name.
+// findTorn lists the objects without a name: of those that the module does not call token objects, because it says that
+// they are none or because they do not even have that attribute yet.
 func (c *core) findTorn(ctx context.Context, keeper *lease) (map[Handle]bool, error) {
-	handles, err := inspectAs(ctx, c, keeper, "C_FindObjects", func(raw Session) ([]Handle, error) {
-		return raw.Find([]Attribute{boolAttr(ckaToken, false)}, findAtOnce)
-	})
+	const most = 1 << 20
+	find := func(template ...Attribute) ([]Handle, error) {
+		return inspectAs(ctx, c, keeper, "C_FindObjects", func(raw Session) ([]Handle, error) { return raw.Find(template, most) })
+	}
+	all, err := find()
 	if err != nil {
 		return nil, err
 	}
+	whole, err := find(boolAttr(ckaToken, true))
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[Handle]bool, len(whole))
+	for _, h := range whole {
+		known[h] = true
+	}
 	torn := map[Handle]bool{}
-	for _, h := range handles {
-		attrs, err := inspectAs(ctx, c, keeper, "C_GetAttributeValue", func(raw Session) ([]Attribute, error) {
-			return raw.Attributes(h, ckaID, ckaLabel)
-		})
+	for _, h := range all {
+		if known[h] {
+			continue
+		}
+		named, err := c.named(ctx, keeper, h)
 		if err != nil {
 			return nil, err
-		}
-		named := false
-		for _, a := range attrs {
-			named = named || len(a.Value) > 0
 		}
 		if !named {
 			torn[h] = true
 		}
 	}
 	return torn, nil
+}
+
+// named tells whether an object has a CKA_ID or a label. SoftHSM2 shows nothing of an object that has no class yet.
+func (c *core) named(ctx context.Context, keeper *lease, h Handle) (bool, error) {
+	attrs, err := inspectAs(ctx, c, keeper, "C_GetAttributeValue", func(raw Session) ([]Attribute, error) {
+		return raw.Attributes(h, ckaID, ckaLabel)
+	})
+	if CKR(CodeOf(err)) == ckrAttributeValueInvalid {
+		return false, nil
+	}
+	for _, a := range attrs {
+		if len(a.Value) > 0 {
+			return true, nil
+		}
+	}
+	return false, err
 }
