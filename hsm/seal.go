@@ -84,6 +84,7 @@ func isZero(b []byte) bool {
 
 // hot makes a call in a lane, and once more if that may help.
 func (c *core) hot(ctx context.Context, l *lanes, ref KeyRef, class uint, h *hotCall) error {
+	blamed := false
 	for again := false; ; again = true {
 		if err := c.ensure(ctx); err != nil {
 			return err
@@ -94,7 +95,13 @@ func (c *core) hot(ctx context.Context, l *lanes, ref KeyRef, class uint, h *hot
 			return err
 		}
 		if h.op == hotDecrypt && !h.noBlame && c.blamesBytes(err) && c.keyWorks(ctx, ref, class) {
-			return &Error{Op: "C_Decrypt", Class: BadCiphertext, Code: CodeOf(err), Err: err}
+			if blamed {
+				return &Error{Op: "C_Decrypt", Class: BadCiphertext, Code: CodeOf(err), Err: err}
+			}
+			// A fault of the token that has passed already looks the same:
+			// only bytes that fail again, on a key that works, are bad.
+			blamed = true
+			continue
 		}
 		if again || !c.mayHelp(ctx, gen, err) {
 			return err
