@@ -19,6 +19,8 @@ const (
 	ckrAttributeValueInvalid CKR = 0x13
 	ckrEncryptedDataInvalid  CKR = 0x40
 	ckrKeyHandleInvalid      CKR = 0x60
+	ckrSignatureInvalid      CKR = 0xc0
+	ckrSignatureLenRange     CKR = 0xc1
 	ckrMechanismInvalid      CKR = 0x70
 	ckrObjectHandleInvalid   CKR = 0x82
 	ckrOperationActive       CKR = 0x90

@@ -13,6 +13,9 @@ type Config struct {
 	PIN Secret
 	// Profile names a row of the profile table; empty detects it.
 	Profile string
+	// VerifyOnToken: signatures are verified on the token and not with the public key outside of it. See
+	// [Token.VerifiesItself].
+	VerifyOnToken bool
 	// MaxSessions bounds the sessions of this process with the token; 0 is
 	// the profile's figure. The token's own limit holds too. At least 2.
 	MaxSessions int

@@ -77,6 +77,8 @@ type Session interface {
 	Decrypt(m *Mechanism, key Handle, in, out []byte) (int, error)
 	// Sign signs or authenticates in into out.
 	Sign(m *Mechanism, key Handle, in, out []byte) (int, error)
+	// Verify checks a signature on in.
+	Verify(m *Mechanism, key Handle, in, signature []byte) error
 	// Wrap encrypts one key under another.
 	Wrap(m *Mechanism, wrapping, key Handle, out []byte) (int, error)
 	// Unwrap makes a key object of a wrapped key.

@@ -117,6 +117,13 @@ func (s *session) Sign(m *hsm.Mechanism, key hsm.Handle, in, out []byte) (int, e
 	return s.m.fns.crypt(C.SR_SIGN_INIT, uint(s.h), uint(key), m, in, out)
 }
 
+func (s *session) Verify(m *hsm.Mechanism, key hsm.Handle, in, signature []byte) error {
+	if err := s.m.ctx.VerifyInit(s.h, mechanism(m), p11.ObjectHandle(key)); err != nil {
+		return code(err)
+	}
+	return code(s.m.ctx.Verify(s.h, in, signature))
+}
+
 func (s *session) Wrap(m *hsm.Mechanism, wrapping, key hsm.Handle, out []byte) (int, error) {
 	return s.m.fns.wrap(uint(s.h), m, uint(wrapping), uint(key), out)
 }

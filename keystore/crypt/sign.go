@@ -33,8 +33,8 @@ func (s *Service) Sign(ctx context.Context, c *keystore.Caller, in *SignInput) (
 	return &SignOutput{KeyARN: u.arn, Signature: signature, SigningAlgorithm: in.SigningAlgorithm}, nil
 }
 
-// Verify verifies a signature with the public key, outside of the token. A signature that is not good is a Fault, never an
-// answer.
+// Verify verifies a signature with the public key, outside of the token unless the operator wants it done there. A signature
+// that is not good is a Fault, never an answer.
 func (s *Service) Verify(ctx context.Context, c *keystore.Caller, in *VerifyInput) (*VerifyOutput, error) {
 	t := s.borrow()
 	defer s.giveBack(t)
@@ -46,14 +46,28 @@ func (s *Service) Verify(ctx context.Context, c *keystore.Caller, in *VerifyInpu
 	if in.DryRun {
 		return nil, dryRun()
 	}
-	key, err := s.publicKey(ctx, t, &u)
+	good, err := s.verify(ctx, t, &u, how, input, in)
 	if err != nil {
 		return nil, err
 	}
-	if !how.verify(key.key, how.hash, input, in.Signature) {
+	if !good {
 		return nil, &keystore.Fault{Kind: keystore.KindInvalidSignature} // recorded without a message
 	}
 	return &VerifyOutput{KeyARN: u.arn, SigningAlgorithm: in.SigningAlgorithm}, nil
+}
+
+func (s *Service) verify(ctx context.Context, t *scratch, u *use, how *scheme, input []byte, in *VerifyInput) (bool, error) {
+	if v, ok := u.backend.(backend.Verifier); ok && v.VerifiesItself() {
+		if _, err := u.ready(t); err != nil {
+			return false, err
+		}
+		return v.Verify(ctx, &t.handle, in.SigningAlgorithm, input, in.Signature)
+	}
+	key, err := s.publicKey(ctx, t, u)
+	if err != nil {
+		return false, err
+	}
+	return how.verify(key.key, how.hash, input, in.Signature), nil
 }
 
 // signing is what Sign and Verify have in common.

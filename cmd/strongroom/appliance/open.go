@@ -31,7 +31,7 @@ func (a *Appliance) openDatabase(ctx context.Context) error {
 func (a *Appliance) tokenConfig(t *config.Token) (hsm.Config, error) {
 	c := hsm.Config{
 		Selector: hsm.Selector{Module: t.Module, InitArgs: t.ModuleArgs, Label: t.Label, Serial: t.Serial},
-		Profile:  t.Profile, MaxSessions: t.MaxSessions, Logger: a.log, Observer: a.metrics,
+		Profile:  t.Profile, MaxSessions: t.MaxSessions, VerifyOnToken: t.Verify == config.VerifyToken, Logger: a.log, Observer: a.metrics,
 	}
 	if t.URI != "" {
 		sel, err := hsm.ParseURI(t.URI)

@@ -66,6 +66,12 @@ type Database struct {
 	Path string `yaml:"path"` // SQLite file; "" means strongroom.db in the data directory
 }
 
+// Where signatures are verified.
+const (
+	VerifyAppliance = "appliance"
+	VerifyToken     = "token"
+)
+
 // Token is a PKCS#11 token: the module that reaches it and what tells it from the module's other tokens.
 type Token struct {
 	Name        string    `yaml:"name"`         // what the rest of the file calls it
@@ -77,6 +83,7 @@ type Token struct {
 	PIN         SecretRef `yaml:"pin"`          // user PIN; not for tokens that clusters alone use
 	MaxSessions int       `yaml:"max_sessions"` // 0: what suits the token
 	Profile     string    `yaml:"profile"`      // vendor quirks; "" finds out by itself
+	Verify      string    `yaml:"verify"`       // where Verify is done: "" or appliance, with the public key; token
 }
 
 // Cluster is a CloudHSM-style cluster: a token that a custom key store can be made on.

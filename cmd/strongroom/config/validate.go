@@ -217,6 +217,11 @@ func (v *checker) tokens() {
 		if t.MaxSessions < 0 {
 			v.fail(field+".max_sessions", "%d is less than nothing", t.MaxSessions)
 		}
+		switch t.Verify {
+		case "", VerifyAppliance, VerifyToken:
+		default:
+			v.fail(field+".verify", "%q is no place to verify signatures: %s or %s", t.Verify, VerifyAppliance, VerifyToken)
+		}
 	}
 	for _, region := range v.c.Regions {
 		field := "default_stores." + region
