@@ -106,7 +106,7 @@ xks:
       token: none
       credentials: [{access_key_id: short, secret: hunter2}]
 tokens:
-  - {name: main, module: softhsm.so, pin: "123456"}
+  - {name: main, module: softhsm.so, pin: "123456", verify: nowhere}
   - {name: main, module: /m.so, uri: "pkcs11:token=a?pin-value=123"}
 default_stores: {us-east-1: other, eu-west-1: main}
 clusters:
@@ -131,6 +131,7 @@ log: {level: loud, format: text}
 		"line 12: xks.realms[0].credentials[0].secret: is not a reference",
 		`line 14: tokens[0].module: "softhsm.so" is not the absolute path`,
 		"line 14: tokens[0].pin: is not a reference",
+		`line 14: tokens[0].verify: "nowhere" is no place to verify signatures: appliance or token`,
 		"line 15: tokens[1].name: main is the name of an earlier token",
 		"tokens[1].uri:",
 		`default_stores.us-east-1: there is no token named "other"`,
