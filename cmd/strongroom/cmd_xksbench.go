@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,13 +14,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/strongroom/strongroom/cmd/strongroom/xksbench"
+	"github.com/strongroom/strongroom/xks"
 )
 
 func newXKSBench() *cobra.Command {
 	var t proxyTarget
 	var o xksbench.Options
 	var rate float64
-	var ramp string
+	var ramp, idsFrom string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "bench https://HOST[/PREFIX/kms/xks/v1] --credential-file FILE --key-id ID",
@@ -35,7 +37,12 @@ func newXKSBench() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.Endpoint, o.URIPath, o.Credential, o.Region, o.KeyID, o.RootCAs = p.endpoint, p.uriPath, p.credential, t.region, t.keyID, p.roots
+			o.Endpoint, o.URIPath, o.Credential, o.Region, o.KeyIDs, o.RootCAs = p.endpoint, p.uriPath, p.credential, t.region, []string{t.keyID}, p.roots
+			if idsFrom != "" {
+				if o.KeyIDs, err = readKeyIDs(idsFrom); err != nil {
+					return err
+				}
+			}
 			if o.Rates, err = rates(rate, ramp); err != nil {
 				return err
 			}
@@ -45,7 +52,7 @@ func newXKSBench() *cobra.Command {
 			out := cmd.OutOrStdout()
 			var progress func(xksbench.Step)
 			if !asJSON {
-				fmt.Fprintf(out, "XKS proxy %s%s, %s, %d bytes, %d connections\n", o.Endpoint, o.URIPath, o.Operation, o.Size, o.Connections)
+				fmt.Fprintf(out, "XKS proxy %s%s, %s, %d bytes, %d keys, %d connections\n", o.Endpoint, o.URIPath, o.Operation, o.Size, len(o.KeyIDs), o.Connections)
 				progress = func(s xksbench.Step) { showStep(out, &s) }
 			}
 			report, err := xksbench.Run(cmd.Context(), o, progress)
@@ -68,6 +75,7 @@ func newXKSBench() *cobra.Command {
 	}
 	t.flags(cmd)
 	f := cmd.Flags()
+	f.StringVar(&idsFrom, "key-ids-from", "", "file with external key ids, one a line, to be used in turn instead of one key")
 	f.StringVar(&o.Operation, "operation", xksbench.Encrypt, "encrypt, decrypt, both, or datakey (encrypt with an integrity value)")
 	f.IntVar(&o.Size, "size", 128, "bytes of plaintext")
 	f.Float64Var(&rate, "rate", xksbench.QuotaRate, "calls a second")
@@ -76,7 +84,28 @@ func newXKSBench() *cobra.Command {
 	f.IntVar(&o.Connections, "connections", 64, "connections, and so calls at a time")
 	f.BoolVar(&asJSON, "json", false, "print JSON for programs")
 	cmd.MarkFlagsMutuallyExclusive("rate", "ramp")
+	cmd.MarkFlagsMutuallyExclusive("key-id", "key-ids-from")
+	cmd.MarkFlagsOneRequired("key-id", "key-ids-from")
 	return cmd
+}
+
+// maxKeyFile bounds a file of ids: as many as can be used, of the longest.
+const maxKeyFile = xksbench.MaxKeys * (xks.MaxKeyID + 1)
+
+// readKeyIDs reads external key ids, one a line.
+func readKeyIDs(path string) ([]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if len(text) > maxKeyFile {
+		return nil, fmt.Errorf("%s is too long for a file of key ids", path)
+	}
+	return strings.Fields(string(text)), nil
 }
 
 // rates reads what rates are asked for.

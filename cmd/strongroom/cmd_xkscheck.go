@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/strongroom/strongroom/xks"
 	"github.com/strongroom/strongroom/xks/conformance"
 )
 
@@ -48,6 +49,7 @@ func newXKSCheck() *cobra.Command {
 		},
 	}
 	f.flags(cmd)
+	must(cmd.MarkFlagRequired("key-id"))
 	fl := cmd.Flags()
 	fl.StringVar(&f.second, "second-credential-file", "", "file with a second credential of the same path")
 	fl.StringVar(&f.otherPath, "other-path", "", "URI path of another tenant, where the credential must be refused")
@@ -62,7 +64,7 @@ func newXKSCheck() *cobra.Command {
 // config makes the run's configuration of URL and flags.
 func (f *checkFlags) config(arg string) (*conformance.Config, error) {
 	p, err := f.open(arg)
-	if err != nil {
+	if err = errors.Join(err, xks.CheckKeyID(f.keyID)); err != nil {
 		return nil, err
 	}
 	cfg := &conformance.Config{

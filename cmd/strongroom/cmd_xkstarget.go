@@ -29,7 +29,6 @@ func (t *proxyTarget) flags(cmd *cobra.Command) {
 	f.StringVar(&t.ca, "ca", "", "PEM file of the CAs to trust (default: the system's)")
 	f.StringVar(&t.region, "region", "us-east-1", "Region that signatures name")
 	must(cmd.MarkFlagRequired("credential-file"))
-	must(cmd.MarkFlagRequired("key-id"))
 }
 
 // proxyAt is a proxy that can be called.
@@ -53,7 +52,7 @@ func (t *proxyTarget) open(arg string) (*proxyAt, error) {
 	if p.uriPath == "" {
 		p.uriPath = path
 	}
-	if err := errors.Join(xks.CheckEndpoint(p.endpoint, true), xks.CheckURIPath(p.uriPath), xks.CheckKeyID(t.keyID)); err != nil {
+	if err := errors.Join(xks.CheckEndpoint(p.endpoint, true), xks.CheckURIPath(p.uriPath)); err != nil {
 		return nil, err
 	}
 	if p.uriPath != path {

@@ -18,8 +18,6 @@ import (
 )
 
 const (
-	// timeout ends a call that KMS would have given up long ago: past it nothing is learned.
-	timeout = time.Second
 	// grace is how long after its time a call may still be sent.
 	grace = time.Second
 	// giveUp is how many failures in a row, with no success ever, end a step.
@@ -38,6 +36,7 @@ type caller struct {
 // call is a request that is sent again and again, signed anew each time, and the check of its answer.
 type call struct {
 	op    xks.Operation
+	keyID string
 	body  []byte
 	check func(answer []byte) error
 }
@@ -70,37 +69,47 @@ func (c *caller) prepare(ctx context.Context) error {
 	encrypt := &xks.EncryptRequest{
 		Metadata: c.metadata("Encrypt"), Plaintext: bytes.Repeat([]byte("p"), c.o.Size), AAD: aad, CDIV: c.o.Operation == DataKey,
 	}
-	sealing := call{xks.OpEncrypt, encrypt.Encode(), func(answer []byte) error {
-		_, err := xks.DecodeEncryptResponse(answer, encrypt)
-		return err
-	}}
-	if c.o.Operation == Encrypt || c.o.Operation == DataKey {
-		c.calls = []call{sealing}
-		return nil
+	body := encrypt.Encode()
+	for _, id := range c.o.KeyIDs {
+		sealing := call{xks.OpEncrypt, id, body, func(answer []byte) error {
+			_, err := xks.DecodeEncryptResponse(answer, encrypt)
+			return err
+		}}
+		if c.o.Operation != Decrypt {
+			c.calls = append(c.calls, sealing)
+		}
+		if c.o.Operation == Decrypt || c.o.Operation == Both {
+			opening, err := c.opening(ctx, &sealing, encrypt)
+			if err != nil {
+				return fmt.Errorf("encrypt something to decrypt under %s: %w", id, err)
+			}
+			c.calls = append(c.calls, opening)
+		}
 	}
-	answer, err := c.exchange(ctx, &sealing)
+	return nil
+}
+
+// opening seals something, and makes the call that opens it again.
+func (c *caller) opening(ctx context.Context, sealing *call, encrypt *xks.EncryptRequest) (call, error) {
+	answer, err := c.exchange(ctx, sealing)
 	if err != nil {
-		return fmt.Errorf("encrypt something to decrypt: %w", err)
+		return call{}, err
 	}
 	sealed, err := xks.DecodeEncryptResponse(answer, encrypt)
 	if err != nil {
-		return fmt.Errorf("encrypt something to decrypt: %w", err)
+		return call{}, err
 	}
 	decrypt := &xks.DecryptRequest{
-		Metadata: c.metadata("Decrypt"), Ciphertext: sealed.Ciphertext, CiphertextMetadata: sealed.CiphertextMetadata, AAD: aad,
-		IV: sealed.IV, Tag: sealed.Tag,
+		Metadata: c.metadata("Decrypt"), Ciphertext: sealed.Ciphertext, CiphertextMetadata: sealed.CiphertextMetadata,
+		AAD: encrypt.AAD, IV: sealed.IV, Tag: sealed.Tag,
 	}
-	opening := call{xks.OpDecrypt, decrypt.Encode(), func(answer []byte) error {
+	return call{xks.OpDecrypt, sealing.keyID, decrypt.Encode(), func(answer []byte) error {
 		opened, err := xks.DecodeDecryptResponse(answer, decrypt)
 		if err == nil && !bytes.Equal(opened.Plaintext, encrypt.Plaintext) {
 			err = errors.New("wrong plaintext")
 		}
 		return err
-	}}
-	if c.calls = []call{opening}; c.o.Operation == Both {
-		c.calls = []call{sealing, opening}
-	}
-	return nil
+	}}, nil
 }
 
 // failure is a call that failed, by the name under which it is counted.
@@ -110,9 +119,9 @@ func (f failure) Error() string { return f.name }
 
 // exchange makes one call and gives the body of an answer with status 200.
 func (c *caller) exchange(ctx context.Context, q *call) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.o.Endpoint+xks.OperationPath(c.o.URIPath, q.op, c.o.KeyID), bytes.NewReader(q.body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.o.Endpoint+xks.OperationPath(c.o.URIPath, q.op, q.keyID), bytes.NewReader(q.body))
 	if err != nil {
 		return nil, err
 	}
@@ -148,6 +157,8 @@ func (c *caller) signingKey(now time.Time) []byte {
 	return d.key
 }
 
+const noAnswer = "no answer, given up"
+
 // nameOf sorts what can go wrong on the way into few names.
 func nameOf(err error) string {
 	var network net.Error
@@ -157,7 +168,7 @@ func nameOf(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
-		return "no answer within a second"
+		return noAnswer
 	case errors.As(err, &cert), errors.As(err, &alert):
 		return "TLS: " + err.Error()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -249,7 +260,7 @@ func (c *caller) one(ctx context.Context, w *worker, t *tally, k int64, due time
 		t.failures.Add(1)
 		w.errors[err.Error()]++
 		return
-	case took <= Patience:
+	case took <= c.o.Patience:
 		w.good++
 	default:
 		w.late++
@@ -281,7 +292,7 @@ func (c *caller) sum(rate float64, took time.Duration, workers []worker, hopeles
 	case hopeless:
 		s.Reason = fmt.Sprintf("given up: the first %d calls all failed", failed)
 	case share < Share:
-		s.Reason = fmt.Sprintf("%.2f %% of calls were answered well within %d ms; %.1f %% are asked for", 100*share, Patience.Milliseconds(), 100*Share)
+		s.Reason = fmt.Sprintf("%.2f %% of calls were answered well within %d ms; %.1f %% are asked for", 100*share, c.o.Patience.Milliseconds(), 100*Share)
 	default:
 		s.Holds = true
 	}

@@ -4,6 +4,7 @@
 package xksbench
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -17,6 +18,7 @@ import (
 // What KMS expects of a proxy.
 const (
 	Patience  = 250 * time.Millisecond // how long it waits for an answer
+	Timeout   = time.Second            // when it would have given up long ago: past it nothing is learned
 	QuotaRate = 1800                   // calls a second that it sends to a store by default, at most
 )
 
@@ -29,6 +31,7 @@ const (
 	MaxDuration    = 10 * time.Minute // of a step
 	MaxSteps       = 50
 	MaxConnections = 1024
+	MaxKeys        = 100_000
 	maxCalls       = 20_000_000
 )
 
@@ -45,20 +48,22 @@ type Options struct {
 	Endpoint, URIPath string
 	Credential        sigv4.Credential
 	Region            string
-	KeyID             string
+	KeyIDs            []string       // used in turn
 	RootCAs           *x509.CertPool // nil means the system's
 	Operation         string
 	Size              int // bytes of plaintext
 	Rates             []float64
 	Duration          time.Duration // of each rate
 	Connections       int
+	Patience          time.Duration // within which an answer must come; 0 means the 250 ms of KMS
+	Timeout           time.Duration // after which a call is given up; 0 means a second
 }
 
 // Validate reports everything that is wrong or out of bounds.
 func (o *Options) Validate() error {
 	var faults []error
 	fail := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	faults = append(faults, xks.CheckEndpoint(o.Endpoint, true), xks.CheckURIPath(o.URIPath), xks.CheckKeyID(o.KeyID))
+	faults = append(faults, xks.CheckEndpoint(o.Endpoint, true), xks.CheckURIPath(o.URIPath), o.checkKeys())
 	calls := 0.0
 	for _, r := range o.Rates {
 		if !(r >= 1 && r <= MaxRate) {
@@ -89,6 +94,19 @@ func (o *Options) Validate() error {
 	return errors.Join(faults...)
 }
 
+// checkKeys tells of the first key id that is none.
+func (o *Options) checkKeys() error {
+	if len(o.KeyIDs) == 0 || len(o.KeyIDs) > MaxKeys {
+		return fmt.Errorf("there must be 1 to %d keys", MaxKeys)
+	}
+	for _, id := range o.KeyIDs {
+		if err := xks.CheckKeyID(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Step is what a rate came to.
 type Step struct {
 	Rate        float64        `json:"rate"`  // calls a second that were asked for
@@ -113,6 +131,7 @@ type Report struct {
 	Endpoint  string `json:"endpoint"`
 	URIPath   string `json:"uri_path"`
 	Operation string `json:"operation"`
+	Keys      int    `json:"keys"` // used in turn
 	Steps     []Step `json:"steps"`
 	// Highest is the highest rate that was held, 0 for none.
 	Highest float64 `json:"highest_rate_held"`
@@ -136,12 +155,13 @@ func Run(ctx context.Context, o Options, progress func(Step)) (*Report, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
+	o.Patience, o.Timeout = cmp.Or(o.Patience, Patience), cmp.Or(o.Timeout, Timeout)
 	c := newCaller(o)
 	defer c.transport.CloseIdleConnections()
 	if err := c.prepare(ctx); err != nil {
 		return nil, err
 	}
-	report := &Report{Endpoint: o.Endpoint, URIPath: o.URIPath, Operation: o.Operation, Quota: "not tested"}
+	report := &Report{Endpoint: o.Endpoint, URIPath: o.URIPath, Operation: o.Operation, Keys: len(o.KeyIDs), Quota: "not tested"}
 	for _, rate := range o.Rates {
 		s := c.step(ctx, rate)
 		if err := ctx.Err(); err != nil {
