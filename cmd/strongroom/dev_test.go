@@ -24,6 +24,7 @@ import (
 
 // The variables that dev.env promises are there, and what they name is too.
 func TestDevEnv(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.start()
 	for _, name := range []string{
@@ -61,6 +62,7 @@ func TestDevEnv(t *testing.T) {
 
 // Every ready external key encrypts through the proxy, over TLS that the CA of dev.env vouches for.
 func TestDevXKS(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.start()
 	pem, err := os.ReadFile(r.vars["STRONGROOM_XKS_CA"])
@@ -94,6 +96,7 @@ func TestDevXKS(t *testing.T) {
 
 // A stop finishes the calls in flight.
 func TestShutdownFinishesCalls(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	r := newRig(t)
 	control := shim(t, r)

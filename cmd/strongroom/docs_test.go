@@ -22,6 +22,7 @@ import (
 // TestCompatibilityPage holds docs/compatibility.md against the program: every operation has a row, and the row says whether
 // it is served.
 func TestCompatibilityPage(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "compatibility.md"))
 	require.NoError(t, err)
 	rows := map[string]string{}

@@ -21,6 +21,7 @@ import (
 // TestTokenFailsWhileKeysAreDestroyed takes the token away at each point of a key's destruction: the key goes on its day, what
 // may be left of it is an orphan with the token's own word for the reason, and nothing else fails once the token is back.
 func TestTokenFailsWhileKeysAreDestroyed(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name, fault, reason string
 		orphans             int
@@ -76,6 +77,7 @@ func TestTokenFailsWhileKeysAreDestroyed(t *testing.T) {
 
 // TestFigures looks at what monitoring sees.
 func TestFigures(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	r := newRig(t)
 	r.start()

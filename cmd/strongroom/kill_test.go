@@ -492,6 +492,7 @@ func (m *model) summary() string {
 
 // TestKillBetweenSteps stops the appliance between every two steps of making and deleting a key.
 func TestKillBetweenSteps(t *testing.T) {
+	t.Parallel()
 	for _, step := range lifecycle.Steps() {
 		t.Run(step, func(t *testing.T) {
 			t.Parallel()

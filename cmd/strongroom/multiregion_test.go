@@ -106,6 +106,7 @@ func (g *globe) interchange(id *string, regions ...string) {
 }
 
 func TestReplicas(t *testing.T) {
+	t.Parallel()
 	g, ctx := newGlobe(t), t.Context()
 	k := g.create(&kms.CreateKeyInput{Description: aws.String("first")})
 	assert.Regexp(t, `^mrk-[0-9a-f]{32}$`, *k.KeyId)
@@ -207,6 +208,7 @@ func (g *globe) rotations(id *string) {
 
 // Key pairs and HMAC keys are the same in both Regions.
 func TestReplicasOfEveryType(t *testing.T) {
+	t.Parallel()
 	g, ctx := newGlobe(t), t.Context()
 	both := func(in *kms.CreateKeyInput) *string {
 		k := g.create(in)
@@ -250,6 +252,7 @@ func TestReplicasOfEveryType(t *testing.T) {
 
 // The primary moves; a crash in the middle of either transition only makes it later.
 func TestPrimaryMoves(t *testing.T) {
+	t.Parallel()
 	g, ctx := newGlobe(t), t.Context()
 	k := g.create(&kms.CreateKeyInput{})
 	_, err := g.in(us).EnableKeyRotation(ctx, &kms.EnableKeyRotationInput{KeyId: k.KeyId})
@@ -307,6 +310,7 @@ func TestPrimaryMoves(t *testing.T) {
 
 // A primary is deleted after its last replica, and waits for it.
 func TestDeletionOfAFamily(t *testing.T) {
+	t.Parallel()
 	g, ctx := newGlobe(t), t.Context()
 	k := g.create(&kms.CreateKeyInput{})
 	require.NoError(t, g.replicate(us, eu, k.KeyId))
@@ -365,6 +369,7 @@ func TestDeletionOfAFamily(t *testing.T) {
 
 // Imported material comes to every Region from its owner.
 func TestImportedFamily(t *testing.T) {
+	t.Parallel()
 	g, ctx := newGlobe(t), t.Context()
 	k := g.create(&kms.CreateKeyInput{Origin: types.OriginTypeExternal})
 	refused(t, g.replicate(us, eu, k.KeyId), "KMSInvalidStateException", *k.Arn+" is pending import.")

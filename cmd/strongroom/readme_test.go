@@ -14,6 +14,7 @@ import (
 
 // TestReadme runs the first minute of the README as it stands there, in a directory as `make run` leaves it.
 func TestReadme(t *testing.T) {
+	t.Parallel()
 	require.FileExists(t, awsCLI, "install the distribution's AWS CLI: make test-deps")
 	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
 	require.NoError(t, err)
@@ -32,7 +33,7 @@ func TestReadme(t *testing.T) {
 
 	cmd := exec.Command("bash", "-e", "-o", "pipefail", "-c", string(blocks[1][1]))
 	cmd.Dir = dir
-	cmd.Env = []string{"PATH=" + filepath.Dir(awsCLI) + ":/bin", "HOME=" + dir, "AWS_PAGER="}
+	cmd.Env = []string{"PATH=" + filepath.Dir(awsCLI) + ":/bin", "HOME=" + dir, "AWS_PAGER=", raceOptions()}
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
 	for _, want := range []string{

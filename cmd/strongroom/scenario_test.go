@@ -56,6 +56,7 @@ func setupScenario(env *testscript.Env) error {
 			_ = r.end(syscall.SIGKILL)
 		}
 	})
+	env.Vars = append(env.Vars, raceOptions())
 	env.Setenv("AWS_PAGER", "")
 	env.Setenv("AWS_MAX_ATTEMPTS", "1")
 	env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -116,7 +117,7 @@ func startDev(dir, logFile string, env []string, args ...string) (*process, erro
 	p := &process{cmd: exec.Command(self), ended: make(chan error, 1), log: logFile}
 	p.cmd.Args = append([]string{"strongroom", "dev", "--quiet", "--dir", dir, "--kms-addr", "127.0.0.1:0", "--xks-addr", "127.0.0.1:0",
 		"--admin-addr", "127.0.0.1:0"}, args...)
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, log, log
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = append([]string{raceOptions()}, env...), log, log
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -112,7 +112,7 @@ func witness(t *testing.T, dir string) {
 		cmd := exec.Command(self)
 		cmd.Args = []string{"pkcs11", "list", token.Label}
 		cmd.Env = []string{"SOFTHSM2_CONF=" + filepath.Join(dir, "softhsm2.conf"), "STRONGROOM_PKCS11_MODULE=" + module,
-			"STRONGROOM_KMSUSER_PASSWORD=" + token.PIN}
+			"STRONGROOM_KMSUSER_PASSWORD=" + token.PIN, raceOptions()}
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, string(out))
 		for line := range strings.Lines(string(out)) {
