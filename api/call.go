@@ -203,6 +203,19 @@ func (c *call) readBody() error {
 	}
 }
 
+// maxDrain is how much of a body is read and dropped before a request is refused. It is above what any operation takes, so
+// that whoever sent too much is told so.
+const maxDrain = 4 << 20
+
+// drain reads what is left of the body: many clients look for an answer only when they have sent the whole request, and
+// one whose connection is closed under it never sees it. A body beyond maxDrain, or one that does not come in the
+// listener's time, has its connection closed; one that was announced by Expect is not asked for.
+func (c *call) drain() {
+	if c.r.ContentLength <= maxDrain && c.r.Header.Get("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, c.r.Body, maxDrain+1)
+	}
+}
+
 func tooLargeText(limit int64) string {
 	return "The request body is larger than " + strconv.FormatInt(limit, 10) + " bytes."
 }

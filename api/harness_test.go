@@ -307,3 +307,10 @@ func trustAnchor(t testing.TB) string {
 	require.NoError(t, err)
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
+
+// resign signs a request anew, as it has become.
+func (a *appliance) resign(r *http.Request) {
+	body := []byte("{}")
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	sigv4.SignRequest(r, body, sigv4.Credential{AccessKeyID: a.root.AccessKeyID, Secret: []byte(a.root.Secret)}, region, "kms", time.Now())
+}

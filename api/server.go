@@ -65,6 +65,7 @@ func (s *Server) refuse(err error) http.Handler {
 		if errors.As(err, &own) && own.exception.Status == http.StatusMethodNotAllowed {
 			w.Header().Set("Allow", http.MethodPost)
 		}
+		c.drain()
 		c.fail(err)
 	})
 }
@@ -96,6 +97,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // refused answers a request whose sender is not known. Such requests are counted and logged but not recorded: who has no
 // credential must not be able to fill the audit log.
 func (c *call) refused(err error) {
+	c.drain()
 	c.fail(err)
 	level := slog.LevelDebug
 	if s := (*sigv4.Error)(nil); errors.As(err, &s) && s.Kind != sigv4.Missing {
@@ -109,7 +111,11 @@ func (c *call) refused(err error) {
 // order, nothing parsed before the signature is good.
 func (c *call) authenticate() error {
 	s := c.s
-	if c.row = targets[c.r.Header.Get("X-Amz-Target")]; c.row == nil {
+	// Two targets would be two operations under one signature.
+	if names := c.r.Header["X-Amz-Target"]; len(names) == 1 {
+		c.row = targets[names[0]]
+	}
+	if c.row == nil {
 		return &refusal{unknownOperation, ""}
 	}
 	scope, err := s.verifier.Parse(c.r)
@@ -126,6 +132,9 @@ func (c *call) authenticate() error {
 	id, err := s.identities.identity(ctx, scope.AccessKeyID)
 	if err != nil {
 		return err
+	}
+	if c.r.Header.Get(sigv4.HeaderSecurityToken) != "" {
+		return errInactive // access keys here are long-term ones, which have no token: AWS refuses one that was made up
 	}
 	c.caller = &keystore.Caller{
 		Account: s.Account, Region: scope.Region, Principal: id.arn, AccessKeyID: scope.AccessKeyID,
