@@ -216,6 +216,32 @@ func TestRotationInStates(t *testing.T) {
 	assert.Contains(t, a.post(t, "GetKeyRotationStatus", `{"KeyId":"`+id+`"}`).body, `"KeyRotationEnabled":true`)
 }
 
+// The Terraform provider asks for the rotation of every key whose origin is AWS_KMS, whatever its spec, and fails on an error.
+func TestRotationStatusOfKeysThatCannotRotate(t *testing.T) {
+	a := start(t)
+	root := a.rootUser()
+	for name, in := range map[string]kms.CreateKeyInput{
+		"signing":   {KeySpec: types.KeySpecEccNistP256, KeyUsage: types.KeyUsageTypeSignVerify},
+		"HMAC":      {KeySpec: types.KeySpecHmac256, KeyUsage: types.KeyUsageTypeGenerateVerifyMac},
+		"agreement": {KeySpec: types.KeySpecEccNistP256, KeyUsage: types.KeyUsageTypeKeyAgreement},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := root.CreateKey(t.Context(), &in)
+			require.NoError(t, err)
+			id := *out.KeyMetadata.KeyId
+			assert.Equal(t, `{"KeyRotationEnabled":false,"KeyId":"`+id+`"}`, a.post(t, "GetKeyRotationStatus", `{"KeyId":"`+id+`"}`).body)
+			_, err = root.EnableKeyRotation(t.Context(), &kms.EnableKeyRotationInput{KeyId: &id})
+			var refused *types.UnsupportedOperationException
+			require.ErrorAs(t, err, &refused)
+		})
+	}
+	external, err := root.CreateKey(t.Context(), &kms.CreateKeyInput{Origin: types.OriginTypeExternal})
+	require.NoError(t, err)
+	_, err = root.GetKeyRotationStatus(t.Context(), &kms.GetKeyRotationStatusInput{KeyId: external.KeyMetadata.KeyId})
+	var refused *types.UnsupportedOperationException
+	require.ErrorAs(t, err, &refused)
+}
+
 func TestBadRotationRequests(t *testing.T) {
 	a := start(t)
 	root := a.rootUser()

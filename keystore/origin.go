@@ -13,8 +13,9 @@ type fit struct {
 var fitTable = map[Action]fit{
 	ActionEnableKeyRotation:  automatic,
 	ActionDisableKeyRotation: automatic,
-	ActionGetKeyRotationStatus: {"symmetric encryption keys of origin AWS_KMS",
-		rotatesItself, KindUnsupportedOperation, rotationText},
+	// Asymmetric and HMAC keys are told that they do not rotate: the Terraform provider asks this of every key of AWS_KMS.
+	ActionGetKeyRotationStatus: {"keys of origin AWS_KMS",
+		func(k *Key) bool { return k.Origin == OriginKMS }, KindUnsupportedOperation, fixed(textOrigin)},
 	ActionListKeyRotations: {"symmetric encryption keys of origin AWS_KMS or EXTERNAL",
 		(*Key).ShowsMaterialID, KindUnsupportedOperation, rotationText},
 	ActionRotateKeyOnDemand: {"symmetric encryption keys of origin AWS_KMS or EXTERNAL, but no multi-Region replica",
