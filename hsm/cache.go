@@ -8,11 +8,19 @@ import (
 // cache knows the handles of keys, for one login generation. It is bounded:
 // keys in use stay, others are found again.
 type cache struct {
-	limit int
-	clock atomic.Uint64 // coarse time for "least recently used"; ticks with the watchdog
+	limit  int           // of entries
+	copies int           // of entries with a session copy; 0 is none
+	clock  atomic.Uint64 // coarse time for "least recently used"; ticks with the watchdog
+	turn   chan struct{} // has room for the one who searches for a key
+	primes atomic.Bool   // all keys are to be found after every login
 
 	mu      sync.RWMutex
 	entries map[cacheKey]*entry
+	copied  int      // how many of them have a session copy
+	wanting []*entry // that are to get one
+	making  bool     // somebody works on wanting
+	pass    *pass    // over all objects, the last one that began by itself
+	filled  uint64   // generation of which all objects were seen
 }
 
 type cacheKey struct {
@@ -29,22 +37,29 @@ type entry struct {
 	object Handle // the token object
 	work   Handle // what calls use: the object or its session copy
 	copied bool
+	proved atomic.Bool               // the handle was seen to be the key's when it was to be used
 	public atomic.Pointer[PublicKey] // of a public key, once it was read
 	used   atomic.Uint64
+	asked  atomic.Uint64 // when a session copy was asked for last, plus one
 	users  atomic.Int64
 	dead   atomic.Bool // no longer in the cache: the copy goes with its last user
 	reaped atomic.Bool // its copy is gone, or about to be
 }
 
-// handlesKept bounds the cache where a profile makes no session copies.
-const handlesKept = 16384
+const (
+	// handlesKept bounds the cache: some 20 MB.
+	handlesKept = 65536
+	// copiesWanted bounds how many keys wait for a session copy.
+	copiesWanted = 256
+	// lately is how many ticks a key counts as in use, and how long it waits
+	// before it asks for a session copy again.
+	lately = ticksLimit
+	// sampled and visited bound the search for an entry that gives way.
+	sampled, visited = 16, 256
+)
 
 func newCache(p Profile) *cache {
-	c := &cache{limit: p.SessionCopies, entries: make(map[cacheKey]*entry)}
-	if c.limit == 0 {
-		c.limit = handlesKept
-	}
-	return c
+	return &cache{limit: handlesKept, copies: p.SessionCopies, turn: make(chan struct{}, 1), entries: make(map[cacheKey]*entry)}
 }
 
 // acquire returns the entry of a key, counted as in use, or nil.
@@ -68,45 +83,76 @@ func (c *cache) insert(e *entry) *entry {
 	e.used.Store(c.clock.Load())
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var gone *entry
-	if old, ok := c.entries[e.key]; ok {
-		gone = old
-	} else if len(c.entries) >= c.limit {
-		gone = c.victimLocked()
+	gone := c.entries[e.key]
+	if gone == nil && len(c.entries) >= c.limit {
+		gone = c.victimLocked(func(*entry) bool { return true })
 	}
-	if gone != nil {
-		delete(c.entries, gone.key)
-		gone.dead.Store(true)
-	}
-	c.entries[e.key] = e
+	c.dropLocked(gone)
+	c.keepLocked(e)
 	return gone
 }
 
-// victimLocked picks the least recently used of a few entries; maps are walked
-// in random order.
-func (c *cache) victimLocked() *entry {
-	const sample = 16
+func (c *cache) keepLocked(e *entry) {
+	c.entries[e.key] = e
+	if e.copied {
+		c.copied++
+	}
+}
+
+// dropLocked takes an entry out; nil is none.
+func (c *cache) dropLocked(e *entry) {
+	if e == nil {
+		return
+	}
+	if c.entries[e.key] == e {
+		delete(c.entries, e.key)
+		if e.copied {
+			c.copied--
+		}
+	}
+	e.dead.Store(true)
+}
+
+// victimLocked picks the least recently used of a few entries that fit, or
+// nil; maps are walked in random order.
+func (c *cache) victimLocked(fits func(*entry) bool) *entry {
 	var oldest *entry
-	n := 0
+	n, seen := 0, 0
 	for _, e := range c.entries {
+		if seen++; seen > visited {
+			break
+		}
+		if !fits(e) {
+			continue
+		}
 		if oldest == nil || e.used.Load() < oldest.used.Load() {
 			oldest = e
 		}
-		if n++; n == sample {
+		if n++; n == sampled {
 			break
 		}
 	}
 	return oldest
 }
 
+// replace puts one entry in the place of another, if that is still in.
+func (c *cache) replace(old, e *entry) bool {
+	e.used.Store(old.used.Load())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.entries[old.key] != old {
+		return false
+	}
+	c.dropLocked(old)
+	c.keepLocked(e)
+	return true
+}
+
 // remove takes an entry out, if it is the one that is in.
 func (c *cache) remove(e *entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.entries[e.key] == e {
-		delete(c.entries, e.key)
-	}
-	e.dead.Store(true)
+	c.dropLocked(e)
 }
 
 // take removes every entry of a key id and returns them.
@@ -114,16 +160,16 @@ func (c *cache) take(id []byte) []*entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var out []*entry
-	for _, class := range [...]uint{ckoSecretKey, ckoPrivateKey, ckoPublicKey} {
-		key := cacheKey{string(id), class}
-		if e, ok := c.entries[key]; ok {
-			delete(c.entries, key)
-			e.dead.Store(true)
+	for _, class := range keyClasses {
+		if e, ok := c.entries[cacheKey{string(id), class}]; ok {
+			c.dropLocked(e)
 			out = append(out, e)
 		}
 	}
 	return out
 }
+
+var keyClasses = [...]uint{ckoSecretKey, ckoPrivateKey, ckoPublicKey}
 
 // clear forgets everything: handles do not survive a login, and copies end
 // with the session that made them.
@@ -131,6 +177,7 @@ func (c *cache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.entries)
+	c.copied, c.wanting = 0, nil
 }
 
 // snapshot returns the entries, for checks in the background.
@@ -145,11 +192,7 @@ func (c *cache) snapshot() []*entry {
 }
 
 func (c *cache) counts() (keys, copies int) {
-	for _, e := range c.snapshot() {
-		keys++
-		if e.copied {
-			copies++
-		}
-	}
-	return keys, copies
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return len(c.entries), c.copied
 }

@@ -11,7 +11,11 @@ type Cache = cache
 type Entry = entry
 
 // NewCache makes one with room for so many entries.
-func NewCache(limit int) *Cache { return newCache(Profile{SessionCopies: limit}) }
+func NewCache(limit int) *Cache {
+	c := newCache(Profile{})
+	c.limit = limit
+	return c
+}
 
 // Put inserts an entry for an id and returns the one that gave way.
 func (c *cache) Put(id string, gen uint64) *Entry {
@@ -68,3 +72,26 @@ func ParsePrivate(der []byte) (Kind, error) {
 	k, err := parsePrivate(der)
 	return k.kind, err
 }
+
+// Fill takes over what a pass saw.
+func (c *cache) Fill(gen uint64, ids ...string) {
+	seen := sightings{}
+	for _, id := range ids {
+		seen.add(gen, &located{1, Object{KeyRef: KeyRef{ID: []byte(id), Label: id}, Class: "CKO_SECRET_KEY"}})
+	}
+	c.fill(gen, seen)
+}
+
+// Len is how many entries there are.
+func (c *cache) Len() int { return len(c.entries) }
+
+// SetCopies sets how many session copies there may be.
+func (c *cache) SetCopies(n int) { c.copies = n }
+
+// PutCopied inserts an entry with a session copy.
+func (c *cache) PutCopied(id string, gen uint64) {
+	c.insert(&entry{key: cacheKey{id, ckoSecretKey}, gen: gen, copied: true})
+}
+
+// Room makes room for a copy.
+func (c *cache) Room() (gone *Entry, ok bool) { return c.room() }

@@ -50,6 +50,9 @@ func (c *core) login(ctx context.Context) error {
 	c.epoch.Store(c.lib.epoch.Load())
 	c.pool.reset(gen, c.ceilingNow())
 	c.live.Store(gen)
+	if c.cache.primes.Load() {
+		c.prime()
+	}
 	return nil
 }
 
