@@ -206,7 +206,7 @@ func (a *appliance) serve(t testing.TB, vault *hsmstore.Vault, log *slog.Logger,
 	}
 	a.server = api.New(c)
 	a.principals.OnChange(a.server.CredentialsChanged)
-	a.url = listen(t, api.NewHTTPServer(a.server, log))
+	a.url = listen(t, api.NewHTTPServer(watch(t, a.server), log))
 }
 
 // listen serves on a port of its own until the test ends.
