@@ -107,7 +107,7 @@ func fits(a keystore.Action, s sample) (usage, condition bool) {
 	case "EnableKeyRotation", "DisableKeyRotation":
 		condition = symmetric && s.origin == keystore.OriginKMS && s.region != "replica"
 	case "GetKeyRotationStatus":
-		condition = s.origin == keystore.OriginKMS
+		condition = s.origin == keystore.OriginKMS || symmetric && s.origin == keystore.OriginExternal
 	case "ListKeyRotations":
 		condition = symmetric && !custom
 	case "RotateKeyOnDemand":

@@ -14,8 +14,10 @@ var fitTable = map[Action]fit{
 	ActionEnableKeyRotation:  automatic,
 	ActionDisableKeyRotation: automatic,
 	// Asymmetric and HMAC keys are told that they do not rotate: the Terraform provider asks this of every key of AWS_KMS.
-	ActionGetKeyRotationStatus: {"keys of origin AWS_KMS",
-		func(k *Key) bool { return k.Origin == OriginKMS }, KindUnsupportedOperation, fixed(textOrigin)},
+	// Imported symmetric keys have rotated on demand since 2025-06, and AWS's guide has callers watch that with this operation
+	// ("Perform on-demand key rotation"); the table's [7] for them is older.
+	ActionGetKeyRotationStatus: {"keys of origin AWS_KMS, and symmetric encryption keys of origin EXTERNAL",
+		func(k *Key) bool { return k.Origin == OriginKMS || k.ShowsMaterialID() }, KindUnsupportedOperation, fixed(textOrigin)},
 	ActionListKeyRotations: {"symmetric encryption keys of origin AWS_KMS or EXTERNAL",
 		(*Key).ShowsMaterialID, KindUnsupportedOperation, rotationText},
 	ActionRotateKeyOnDemand: {"symmetric encryption keys of origin AWS_KMS or EXTERNAL, but no multi-Region replica",

@@ -182,10 +182,20 @@ func sameType(c *keystore.Caller, name string, from, to *keystore.Key) error {
 
 // DeleteAlias removes a name. It works whatever the key's state.
 func (s *Service) DeleteAlias(ctx context.Context, c *keystore.Caller, name string) error {
-	const a = keystore.ActionDeleteAlias
 	if err := checkAliasName(name); err != nil {
 		return err
 	}
+	for try := 1; ; try++ {
+		err := s.dropAlias(ctx, c, name)
+		if !errors.Is(err, errMoved) || try == maxTries {
+			return err
+		}
+	}
+}
+
+// dropAlias removes an alias from the key that it names now, on which the permission is needed.
+func (s *Service) dropAlias(ctx context.Context, c *keystore.Caller, name string) error {
+	const a = keystore.ActionDeleteAlias
 	k, err := s.aliasedKey(ctx, c, name)
 	if err != nil {
 		return err
@@ -197,11 +207,17 @@ func (s *Service) DeleteAlias(ctx context.Context, c *keystore.Caller, name stri
 		return err
 	}
 	return s.update(ctx, func(tx keystore.Tx) error {
-		err := tx.DeleteAlias(c.Region, name)
+		row, err := tx.Alias(c.Region, name)
 		if errors.Is(err, keystore.ErrNoRow) {
 			return keystore.NoSuchAlias(c.Region, c.Account, name)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		if row.Target != k.ID {
+			return errMoved
+		}
+		return tx.DeleteAlias(c.Region, name)
 	})
 }
 

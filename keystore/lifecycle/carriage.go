@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/strongroom/strongroom/keystore"
@@ -29,6 +30,7 @@ type received struct {
 	row  *keystore.Material
 	made backend.Created
 	of   string // KeyMaterialId
+	kept bool   // its key has it
 }
 
 // carry makes what a transfer between two keys needs.
@@ -42,11 +44,29 @@ func (s *Service) carry(ctx context.Context, from, to *keystore.Key) (*carriage,
 	if format := carries(c.src, from.Spec); format == "" || format != carries(c.dst, to.Spec) {
 		return nil, keystore.Faultf(keystore.KindUnsupportedOperation, "Keys of spec %s can't be moved between these tokens.", from.Spec)
 	}
+	// A token that is away is told before a row is planned: the ledger keeps every row, and this is tried again and again.
+	for _, b := range []backend.Backend{c.src, c.dst} {
+		if err := b.Health(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.open(ctx); err != nil {
 		c.end(ctx)
 		return nil, err
 	}
 	return c, nil
+}
+
+// doubt notes objects that a token may make yet, where it did not answer the call that failed.
+func (c *carriage) doubt(cause error, rows ...*keystore.Material) {
+	if !errors.Is(cause, backend.ErrUnanswered) {
+		return
+	}
+	for _, m := range rows {
+		if m != nil {
+			c.s.doubts.add(m.ID, c.s.now().Add(doubtful))
+		}
+	}
 }
 
 func (c *carriage) open(ctx context.Context) (err error) {
@@ -66,6 +86,7 @@ func (c *carriage) open(ctx context.Context) (err error) {
 	pair := wrappingHandle(c.pair.ID, keystore.RSA2048)
 	pair.Label = carryLabel
 	if _, err := c.dst.(backend.Unwrapper).CreateWrappingKey(ctx, pair); err != nil {
+		c.doubt(err, c.pair)
 		return fmt.Errorf("make a key pair to wrap to: %w", err)
 	}
 	c.s.step(StepCarryPaired)
@@ -85,11 +106,13 @@ func (c *carriage) move(ctx context.Context, m *keystore.KeyMaterial) error {
 	sent, kept, pair := carryHandle(c.sent), carryHandle(c.kept), carryHandle(c.pair)
 	parcel, err := c.src.(backend.Carrier).SendKey(ctx, &source, &sent, c.public)
 	if err != nil {
+		c.doubt(err, c.sent)
 		return fmt.Errorf("send material %s: %w", m.ID, err)
 	}
 	c.s.step(StepCarrySent)
 	r.made, err = c.dst.(backend.Carrier).ReceiveKey(ctx, handleOf(row, c.to), &kept, &pair, parcel)
 	if err != nil {
+		c.doubt(err, row, c.kept)
 		return fmt.Errorf("receive material %s: %w", m.ID, err)
 	}
 	c.s.step(StepCarryReceived)
@@ -113,13 +136,21 @@ func (c *carriage) has(m *keystore.KeyMaterial) *received {
 	return nil
 }
 
-// end destroys what served the transfer.
-func (c *carriage) end(ctx context.Context) { c.settle(ctx, c.pair, c.sent, c.kept) }
+// end destroys what served the transfer, and what came for a key that was gone by then.
+func (c *carriage) end(ctx context.Context) {
+	for _, r := range c.received {
+		if !r.kept {
+			c.settle(ctx, r.row)
+		}
+	}
+	c.settle(ctx, c.pair, c.sent, c.kept)
+}
 
-// abandon destroys what has come, too.
+// abandon destroys all that has come, too: the transaction that was to give it to the key failed. A row that became live all
+// the same stays.
 func (c *carriage) abandon(ctx context.Context) {
 	for _, r := range c.received {
-		c.settle(ctx, r.row)
+		r.kept = false
 	}
 	c.end(ctx)
 }
@@ -132,6 +163,7 @@ func (c *carriage) settle(ctx context.Context, rows ...*keystore.Material) {
 			continue
 		}
 		if _, _, err := c.s.settlePlanned(ctx, m); err != nil {
+			c.s.leftOpen()
 			c.s.cfg.Logger.ErrorContext(ctx, "what served a transfer of key material is not settled yet", "key", m.KeyARN,
 				"cka_id", m.ID.String(), "error", err)
 		}

@@ -14,13 +14,25 @@ import (
 // Expirer ends imported material whose ValidTo has come, and wrapping keys that nobody used within their day. The dates are
 // in the state, so that nothing is lost by a restart.
 type Expirer struct {
-	s    *Service
-	wake chan struct{}
-	one  sync.Mutex // one pass at a time
+	*worker
+	s   *Service
+	one sync.Mutex // one pass at a time
 }
 
+// expireRhythm: an expiry is to the second.
+var expireRhythm = rhythm{idle: time.Minute, retry: 10 * time.Second}
+
 // NewExpirer makes the expirer of a service.
-func NewExpirer(s *Service) *Expirer { return &Expirer{s: s, wake: make(chan struct{}, 1)} }
+func NewExpirer(s *Service) *Expirer {
+	e := &Expirer{s: s}
+	e.worker = s.worker("expiry of imported key material is not complete", expireRhythm, nil, func(ctx context.Context, now time.Time) (time.Time, error) {
+		if _, err := e.ExpireOnce(ctx, now); err != nil {
+			return time.Time{}, err
+		}
+		return e.next(ctx, now)
+	})
+	return e
+}
 
 // ExpireReport is what one pass did.
 type ExpireReport struct {
@@ -28,56 +40,16 @@ type ExpireReport struct {
 	WrappingKeys int // wrapping keys that were not used
 }
 
-// How long the expirer sleeps: no longer, for the clock of a test appliance can be moved; and after trouble.
-const (
-	expireAtLeast = time.Minute
-	expireRetry   = 10 * time.Second
-)
-
-// Wake makes Run look at once.
-func (e *Expirer) Wake() {
-	select {
-	case e.wake <- struct{}{}:
-	default:
-	}
-}
-
-// Run expires whatever is due, until the context ends; it answers nil then. What fails is logged and tried again.
-func (e *Expirer) Run(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-e.wake:
-		case <-timer.C:
-		}
-		_, err := e.ExpireOnce(ctx, e.s.cfg.Clock.Now())
-		pause := expireRetry
-		if err == nil {
-			pause, err = e.untilDue(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
-			e.s.cfg.Logger.ErrorContext(ctx, "expiry of imported key material is not complete", "error", err)
-			pause = expireRetry
-		}
-		timer.Reset(pause)
-	}
-}
-
-// untilDue tells how long to sleep: to the next ValidTo, if that is soon.
-func (e *Expirer) untilDue(ctx context.Context) (time.Duration, error) {
-	now := e.s.cfg.Clock.Now()
-	pause := expireAtLeast
-	err := e.s.cfg.DB.View(ctx, func(tx keystore.Tx) error {
-		soon, err := tx.ExpiringKeys(now.Add(expireAtLeast), 1)
+// next is the next ValidTo, where it comes before the expirer looks anyway; else zero.
+func (e *Expirer) next(ctx context.Context, now time.Time) (next time.Time, err error) {
+	err = e.s.cfg.DB.View(ctx, func(tx keystore.Tx) error {
+		soon, err := tx.ExpiringKeys(now.Add(e.rhythm.idle), 1)
 		if err == nil && len(soon) > 0 {
-			pause = min(pause, max(firstExpiry(soon[0]).Sub(now), time.Millisecond))
+			next = firstExpiry(soon[0])
 		}
 		return err
 	})
-	return pause, err
+	return next, err
 }
 
 // firstExpiry is the earliest ValidTo of a key's material, zero where nothing expires.
@@ -98,32 +70,18 @@ func (e *Expirer) ExpireOnce(ctx context.Context, now time.Time) (ExpireReport, 
 	defer e.one.Unlock()
 	now = now.UTC().Truncate(time.Millisecond)
 	var report ExpireReport
-	const batch = 256
-	var errs []error
-	for ctx.Err() == nil {
-		var due []*keystore.Key
-		err := e.s.cfg.DB.View(ctx, func(tx keystore.Tx) (err error) {
-			due, err = tx.ExpiringKeys(now, batch)
-			return err
-		})
+	list := func(tx keystore.Tx, limit int) ([]*keystore.Key, error) { return tx.ExpiringKeys(now, limit) }
+	due := e.s.eachDue(ctx, list, func(k *keystore.Key) (bool, error) {
+		n, err := e.s.expire(ctx, k, now)
+		report.Materials += n
 		if err != nil {
-			errs = append(errs, fmt.Errorf("find expired key material: %w", err))
-			break
+			return false, fmt.Errorf("expire key material: %w", err)
 		}
-		for _, k := range due {
-			n, err := e.s.expire(ctx, k, now)
-			report.Materials += n
-			if err != nil {
-				errs = append(errs, fmt.Errorf("expire material of %s: %w", k.ARN(), err))
-			}
-		}
-		if len(due) < batch || len(errs) > 0 {
-			break
-		}
-	}
+		return n > 0, nil
+	})
 	n, err := e.wrappingKeys(ctx, now)
 	report.WrappingKeys = n
-	return report, errors.Join(append(errs, err, ctx.Err())...)
+	return report, errors.Join(due, err, ctx.Err())
 }
 
 // expire takes a key's expired material away.
@@ -166,9 +124,7 @@ func (s *Service) expire(ctx context.Context, k *keystore.Key, now time.Time) (i
 		return 0, err
 	}
 	s.step(StepMaterialCondemned)
-	if err := s.cfg.Audit.Append(ctx, audit.KeyServiceEvent(audit.EventDeleteExpired, k, s.now()), true); err != nil {
-		s.cfg.Logger.ErrorContext(ctx, "an expiry is not in the audit log", "key", k.ARN(), "error", err)
-	}
+	s.tellKey(ctx, audit.KeyServiceEvent(audit.EventDeleteExpired, k, s.now()))
 	s.endByKey(ctx, rows)
 	return n, nil
 }

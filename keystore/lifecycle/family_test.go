@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/x509"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/strongroom/strongroom/hsm/hsmstore"
 	"github.com/strongroom/strongroom/hsm/hsmtest"
 	"github.com/strongroom/strongroom/keystore"
+	"github.com/strongroom/strongroom/keystore/audit"
 	"github.com/strongroom/strongroom/keystore/backend"
 	"github.com/strongroom/strongroom/keystore/lifecycle"
 )
@@ -408,4 +410,102 @@ func TestWhoMayReplicate(t *testing.T) {
 	p.transit()
 	assert.True(t, p.key(p.there, k.ID).MultiRegion.Primary)
 	p.clean()
+}
+
+// unanswered is a token that does not answer the call that takes a key over.
+type unanswered struct {
+	*hsmstore.Backend
+	asked []backend.Handle
+}
+
+func (u *unanswered) ReceiveKey(_ context.Context, h backend.Handle, _, _ *backend.Handle, _ backend.Parcel) (backend.Created, error) {
+	u.asked = append(u.asked, h)
+	return backend.Created{}, backend.Unreachable("", backend.CallCreate).Because(backend.ErrUnanswered)
+}
+
+// A token that did not answer may take the key over yet: its row is not closed while that can be.
+func TestTransferThatIsNotAnswered(t *testing.T) {
+	p := newPlanet(t)
+	k := p.create(lifecycle.CreateKeyInput{MultiRegion: true})
+	there := p.regions[away].(*hsmstore.Backend)
+	silent := &unanswered{Backend: there}
+	p.regions[away] = silent
+	_, err := p.ReplicateKey(t.Context(), p.root, &lifecycle.ReplicateInput{KeyID: string(k.ID), ReplicaRegion: away})
+	require.NoError(t, err)
+	_, err = p.moves.TransitOnce(t.Context())
+	require.ErrorIs(t, err, backend.ErrUnanswered)
+	require.Len(t, silent.asked, 1)
+	state := func() keystore.MaterialState {
+		for _, m := range p.rows("") {
+			if m.ID == silent.asked[0].ID {
+				return m.State
+			}
+		}
+		return ""
+	}
+	assert.Equal(t, keystore.MaterialPlanned, state(), "nobody knows yet")
+	p.reconcile()
+	assert.Equal(t, keystore.MaterialPlanned, state())
+
+	_, err = there.CreateKey(t.Context(), silent.asked[0]) // there it comes
+	require.NoError(t, err)
+	p.reconcile()
+	assert.Equal(t, keystore.MaterialDestroyed, state())
+	p.regions[away] = there
+	p.transit()
+	p.clean()
+}
+
+// A replica that waits for a token that is away costs no rows, however often it is tried.
+func TestTransferToATokenThatIsAway(t *testing.T) {
+	p := newPlanet(t)
+	k := p.create(lifecycle.CreateKeyInput{MultiRegion: true})
+	there := p.regions[away].(*hsmstore.Backend)
+	_, err := p.ReplicateKey(t.Context(), p.root, &lifecycle.ReplicateInput{KeyID: string(k.ID), ReplicaRegion: away})
+	require.NoError(t, err)
+	before := len(p.rows(""))
+	p.regions[away] = &sick{there}
+	for range 3 {
+		_, err = p.moves.TransitOnce(t.Context())
+		require.ErrorContains(t, err, "CKR_DEVICE_REMOVED")
+	}
+	assert.Len(t, p.rows(""), before)
+	p.regions[away] = there
+	p.transit()
+	p.clean()
+}
+
+// sick is a token that says that it is away.
+type sick struct{ *hsmstore.Backend }
+
+func (*sick) Health(context.Context) error {
+	return backend.Unreachable("", backend.CallManage).Because(errors.New("CKR_DEVICE_REMOVED"))
+}
+
+// A rotation to imported material is in the audit log as any other, and its status can be asked for (developer guide, "Perform
+// on-demand key rotation").
+func TestRotationToImportedMaterial(t *testing.T) {
+	p := newPlanet(t)
+	k := p.create(lifecycle.CreateKeyInput{Origin: "EXTERNAL"})
+	first := p.wrap(p.root, k.ID, make([]byte, 32))
+	_, err := p.ImportKeyMaterial(t.Context(), p.root, first)
+	require.NoError(t, err)
+	second := p.wrap(p.root, k.ID, []byte("another key of thirty-two bytes!"))
+	second.ImportType = "NEW_KEY_MATERIAL"
+	out, err := p.ImportKeyMaterial(t.Context(), p.root, second)
+	require.NoError(t, err)
+	assert.Empty(t, p.log.about(audit.EventRotateKey, k.ARN()))
+	_, err = p.RotateKeyOnDemand(t.Context(), p.root, string(k.ID))
+	require.NoError(t, err)
+	events := p.log.about(audit.EventRotateKey, k.ARN())
+	require.Len(t, events, 1)
+	got := details(t, events[0].ServiceEventDetails)
+	assert.Equal(t, out.KeyMaterialID, got["currentBackingKeyId"])
+	assert.Equal(t, "ON_DEMAND", got["rotationType"])
+
+	st, err := p.GetKeyRotationStatus(t.Context(), p.root, string(k.ID))
+	require.NoError(t, err)
+	assert.False(t, st.Enabled)
+	faulty(t, p.EnableKeyRotation(t.Context(), p.root, string(k.ID), 90), keystore.KindUnsupportedOperation,
+		k.ARN()+" origin is EXTERNAL which is not valid for this operation.")
 }

@@ -271,3 +271,19 @@ func TestScanOfOneTokenBehindTwoStores(t *testing.T) {
 	assert.Contains(t, r.Skipped[0].Reason, "CKR_DEVICE_ERROR")
 	assert.Empty(t, r.Missing, "nothing is said about a token that could not be looked at")
 }
+
+// What imports and transfers leave on a token is known by its row alone, whatever its label promises.
+func TestScanFindsTransferKeysWithoutARow(t *testing.T) {
+	w := newWorld(t)
+	for i, label := range []string{"strongroom:import", "strongroom:carry", "strongroom:vault"} {
+		w.token.Put(backend.Object{ID: []byte{byte(i)}, Label: label, Class: "CKO_PRIVATE_KEY", KeyType: "CKK_RSA"})
+	}
+	r, err := lifecycle.NewOrphans(w.Service).Scan(t.Context(), lifecycle.ScanFilter{})
+	require.NoError(t, err)
+	var labels []string
+	for _, u := range r.Unknown {
+		labels = append(labels, u.Label)
+	}
+	assert.Equal(t, []string{"strongroom:carry", "strongroom:import"}, labels)
+	assert.Equal(t, 3, r.Scanned[0].Appliance)
+}

@@ -105,6 +105,24 @@ func TestAliasThatMovesMeanwhile(t *testing.T) {
 	assert.Equal(t, c.ID, v.Key.ID)
 }
 
+// The permission to delete an alias is one on the key that it names: of a key that it names only now, too.
+func TestAliasThatMovesWhileItIsDeleted(t *testing.T) {
+	w := newWorld(t)
+	mine, other := w.create(lifecycle.CreateKeyInput{}), w.create(lifecycle.CreateKeyInput{})
+	require.NoError(t, w.CreateAlias(t.Context(), w.root, "alias/x", string(mine.ID)))
+	c := w.user("ann", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"kms:DeleteAlias","Resource":["`+mine.ARN()+
+		`","`+keystore.AliasARN(region, account, "alias/x")+`"]}]}`)
+	late := &before{DB: w.db}
+	cfg := w.cfg
+	cfg.DB = late
+	late.do = func() { require.NoError(t, w.UpdateAlias(t.Context(), w.root, "alias/x", string(other.ID))) }
+	faulty(t, lifecycle.New(cfg).DeleteAlias(t.Context(), c, "alias/x"), keystore.KindAccessDenied, "*")
+	late.do = func() { require.NoError(t, w.UpdateAlias(t.Context(), w.root, "alias/x", string(mine.ID))) }
+	require.NoError(t, lifecycle.New(cfg).DeleteAlias(t.Context(), w.root, "alias/x"), "root may delete it from either")
+	_, err := w.DescribeKey(t.Context(), w.root, "alias/x", nil)
+	faulty(t, err, keystore.KindNotFound, "*")
+}
+
 func TestResolvedWhileItIsDestroyed(t *testing.T) {
 	var w *world
 	var o *lifecycle.Orphan

@@ -11,15 +11,31 @@ import (
 )
 
 // Reconciler settles what a crash or a token in trouble left open: planned rows, whose object may exist, and condemned
-// rows, whose object is to be destroyed.
+// rows, whose object is to be destroyed. Wake is also for whoever sees a store connect.
 type Reconciler struct {
-	s    *Service
-	wake chan struct{}
-	one  sync.Mutex // one pass at a time
+	*worker
+	s   *Service
+	one sync.Mutex // one pass at a time
 }
 
+// How long the reconciler sleeps: those who leave rows open tell it. While rows wait for a token it looks soon.
+var reconcileRhythm = rhythm{idle: 10 * time.Minute, retry: reconcileSoon}
+
+const reconcileSoon = 15 * time.Second
+
 // NewReconciler makes the reconciler of a service.
-func NewReconciler(s *Service) *Reconciler { return &Reconciler{s: s, wake: make(chan struct{}, 1)} }
+func NewReconciler(s *Service) *Reconciler {
+	r := &Reconciler{s: s}
+	r.worker = s.worker("reconciliation of key material is not complete", reconcileRhythm, s.left,
+		func(ctx context.Context, now time.Time) (time.Time, error) {
+			report, err := r.ReconcileOnce(ctx)
+			if report.Pending > 0 {
+				return now.Add(reconcileSoon), err
+			}
+			return time.Time{}, err
+		})
+	return r
+}
 
 // ReconcileReport is what one pass did.
 type ReconcileReport struct {
@@ -28,44 +44,6 @@ type ReconcileReport struct {
 	// Pending rows wait for a token that can't be looked at now: planned ones as long as that takes, condemned ones while
 	// their store is connecting. They are looked at again.
 	Pending int
-}
-
-// How long the reconciler sleeps: while rows wait, and otherwise.
-const (
-	reconcileSoon  = 15 * time.Second
-	reconcileLater = 10 * time.Minute
-)
-
-// Wake makes Run look at once; it is for whoever sees a store connect.
-func (r *Reconciler) Wake() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
-}
-
-// Run reconciles at once, when it is woken, when something is left open, and periodically, until the context ends; it answers nil then.
-func (r *Reconciler) Run(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-r.wake:
-		case <-r.s.left:
-		case <-timer.C:
-		}
-		report, err := r.ReconcileOnce(ctx)
-		if err != nil && ctx.Err() == nil {
-			r.s.cfg.Logger.ErrorContext(ctx, "reconciliation of key material is not complete", "error", err)
-		}
-		if err != nil || report.Pending > 0 {
-			timer.Reset(reconcileSoon)
-		} else {
-			timer.Reset(reconcileLater)
-		}
-	}
 }
 
 // ReconcileOnce looks at every planned and condemned row that nobody works on. The error joins what could not be done; a

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/strongroom/strongroom/keystore"
 	"github.com/strongroom/strongroom/keystore/audit"
@@ -111,79 +110,4 @@ func (s *Service) tell(ctx context.Context, t *keystore.Tombstone, rows []*keyst
 		return fmt.Errorf("record the deletion of %s: %w", t.KeyARN, err)
 	}
 	return nil
-}
-
-// owedPrefix begins the names of settings that remember what the audit log was not told of: an event's name, and the key's
-// ARN (DeleteKey, orphans with it) or the material's id.
-const owedPrefix = "lifecycle.audit-owed/"
-
-// owedIf names the event that is owed to the audit log because of an error.
-func owedIf(err error, event string) string {
-	if err == nil {
-		return ""
-	}
-	return event
-}
-
-// payDebts tells the audit log what it could not be told when it happened.
-func (s *Service) payDebts(ctx context.Context) error {
-	var names []string
-	err := s.cfg.DB.View(ctx, func(tx keystore.Tx) (err error) {
-		names, err = tx.Settings(owedPrefix)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		event, about, _ := strings.Cut(strings.TrimPrefix(name, owedPrefix), "/")
-		if event == audit.EventDeleteKey {
-			err = s.payDeletion(ctx, about)
-		} else {
-			err = s.payMaterial(ctx, event, about)
-		}
-		if err == nil {
-			err = s.update(ctx, func(tx keystore.Tx) error { return tx.DeleteSetting(name) })
-		}
-		if err != nil {
-			return fmt.Errorf("tell the audit log what it is owed: %w", err)
-		}
-	}
-	return nil
-}
-
-func (s *Service) payDeletion(ctx context.Context, arn string) error {
-	var t *keystore.Tombstone
-	var rows []*keystore.Material
-	err := s.cfg.DB.View(ctx, func(tx keystore.Tx) error {
-		tombs, err := tx.Tombstones(arn, 1)
-		if err != nil {
-			return err
-		}
-		if len(tombs) > 0 {
-			t = tombs[0]
-		}
-		rows, err = tx.MaterialsOfKey(arn)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return s.tell(ctx, t, rows)
-}
-
-func (s *Service) payMaterial(ctx context.Context, event, id string) error {
-	mid, err := keystore.ParseMaterialID(id)
-	if err != nil {
-		return err
-	}
-	var m *keystore.Material
-	err = s.cfg.DB.View(ctx, func(tx keystore.Tx) (err error) {
-		m, err = tx.Material(mid)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return s.cfg.Audit.Append(ctx, audit.MaterialEvent(event, m, s.cfg.Account, s.now()), true)
 }

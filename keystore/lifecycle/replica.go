@@ -152,6 +152,7 @@ func (s *Service) inherit(tx keystore.Tx, p, r *keystore.Key, c *carriage) ([]ke
 		if err := s.makeLive(tx, r, come.row.ID, come.made); err != nil {
 			return nil, err
 		}
+		come.kept = true
 		m.ID = come.row.ID
 		out[i] = m
 	}
@@ -173,7 +174,5 @@ func (s *Service) inheritWaiting(tx keystore.Tx, p *keystore.Key) error {
 
 // tellSynchronized records that a key has taken over its primary's shared properties.
 func (s *Service) tellSynchronized(ctx context.Context, k *keystore.Key) {
-	if err := s.cfg.Audit.Append(ctx, audit.KeyServiceEvent(audit.EventSynchronize, k, s.now()), true); err != nil {
-		s.cfg.Logger.ErrorContext(ctx, "a synchronization is not in the audit log", "key", k.ARN(), "error", err)
-	}
+	s.tellKey(ctx, audit.KeyServiceEvent(audit.EventSynchronize, k, s.now()))
 }

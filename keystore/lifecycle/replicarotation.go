@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-
 	"time"
 
 	"github.com/strongroom/strongroom/keystore"
@@ -71,6 +70,11 @@ func (s *Service) shareRotation(tx keystore.Tx, k *keystore.Key, sp *spreading, 
 		return err
 	}
 	current := k.Current()
+	for _, c := range sp.ways {
+		for _, r := range c.received {
+			r.kept = false // said by an earlier try
+		}
+	}
 	for _, other := range others {
 		if len(other.Materials) == 0 {
 			continue
@@ -87,6 +91,7 @@ func (s *Service) shareRotation(tx keystore.Tx, k *keystore.Key, sp *spreading, 
 		if err := s.makeLive(tx, other, come.row.ID, come.made); err != nil {
 			return err
 		}
+		come.kept = true
 		other.Materials = append(other.Materials, keystore.KeyMaterial{ID: come.row.ID, KMSID: current.KeyMaterialID(), Created: current.Created})
 		if err := s.follow(tx, other, k, len(other.Materials)-1, kind); err != nil {
 			return err

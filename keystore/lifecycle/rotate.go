@@ -159,7 +159,7 @@ func onDemandLimit(k *keystore.Key) error {
 
 // adopt makes imported material that waits for its rotation current.
 func (s *Service) adopt(ctx context.Context, k *keystore.Key) (*keystore.Key, error) {
-	return s.change(ctx, k, keystore.ActionRotateKeyOnDemand, func(tx keystore.Tx, k *keystore.Key) error {
+	rotated, err := s.change(ctx, k, keystore.ActionRotateKeyOnDemand, func(tx keystore.Tx, k *keystore.Key) error {
 		if k.Rotation.OnDemand >= MaxOnDemandRotations {
 			return onDemandLimit(k)
 		}
@@ -171,6 +171,10 @@ func (s *Service) adopt(ctx context.Context, k *keystore.Key) (*keystore.Key, er
 		}
 		return keystore.Faultf(keystore.KindInvalidState, "No available key material pending rotation for the key: %s.", k.ARN())
 	})
+	if err == nil {
+		s.tellRotation(ctx, rotated, rotated.Current(), RotationOnDemand)
+	}
+	return rotated, err
 }
 
 // turnOver makes the i-th material current; the one that was stays for decryption.
@@ -200,16 +204,32 @@ func (s *Service) ListKeyRotations(ctx context.Context, c *keystore.Caller, keyI
 	if err := s.admit(ctx, &access.Request{Caller: c, Action: keystore.ActionListKeyRotations, Key: k}); err != nil {
 		return nil, nil, "", err
 	}
+	from, err := behind(k, after)
+	if err != nil {
+		return nil, nil, "", err
+	}
 	var found []keystore.KeyMaterial
-	passed := after == ""
-	for _, m := range k.Materials {
-		if passed && (all || m.RotationType != "") {
+	for _, m := range k.Materials[from:] {
+		if all || m.RotationType != "" {
 			found = append(found, m)
 		}
-		passed = passed || m.ID.String() == after
 	}
-	found, next := cut(list, found, limitOf(p, pageRotations), func(m keystore.KeyMaterial) string { return m.ID.String() })
+	found, next := cut(list, found, limitOf(p, pageRotations), func(m keystore.KeyMaterial) string { return m.KeyMaterialID() })
 	return k, found, next, nil
+}
+
+// behind finds the place behind the material that a marker names: by its KeyMaterialId, for a caller who reads markers is not
+// to learn the CKA_ID. Imported material that is forgotten between two pages leaves its marker without a meaning.
+func behind(k *keystore.Key, after string) (int, error) {
+	if after == "" {
+		return 0, nil
+	}
+	for i := range k.Materials {
+		if k.Materials[i].KeyMaterialID() == after {
+			return i + 1, nil
+		}
+	}
+	return 0, &keystore.Fault{Kind: keystore.KindInvalidMarker}
 }
 
 // pageRotations is the page of ListKeyRotations when no limit is asked for.

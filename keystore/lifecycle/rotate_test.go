@@ -1,6 +1,8 @@
 package lifecycle_test
 
 import (
+	"encoding/base64"
+	"errors"
 	"testing"
 	"time"
 
@@ -199,4 +201,62 @@ func TestACrashInARotationIsSettled(t *testing.T) {
 			assert.Len(t, v.Key.Materials, len(live))
 		})
 	}
+}
+
+// A log that can't be written does not undo a rotation; it gets the event when it can, with the time at which it happened.
+func TestRotationThatTheLogDoesNotTake(t *testing.T) {
+	w := newWorld(t)
+	k := w.create(lifecycle.CreateKeyInput{})
+	w.log.refuse(errors.New("disk full"))
+	_, err := w.RotateKeyOnDemand(t.Context(), w.root, string(k.ID))
+	require.NoError(t, err)
+	happened := w.clock.Now()
+	w.clock.advance(time.Hour)
+	_, err = lifecycle.NewSweeper(w.Service).SweepOnce(t.Context(), w.clock.Now())
+	require.ErrorContains(t, err, "disk full")
+	w.log.refuse(nil)
+	w.sweep()
+	w.sweep()
+	events := w.log.about(audit.EventRotateKey, k.ARN())
+	require.Len(t, events, 1, "once")
+	e := events[0]
+	assert.True(t, e.Time.Equal(happened))
+	v, err := w.DescribeKey(t.Context(), w.root, string(k.ID), nil)
+	require.NoError(t, err)
+	want := audit.RotateKey(v.Key, v.Key.Current(), lifecycle.RotationOnDemand, happened)
+	assert.Equal(t, details(t, want.ServiceEventDetails), details(t, e.ServiceEventDetails))
+	assert.Equal(t, want.Resources, e.Resources)
+	assert.Equal(t, audit.ServiceEvent, e.Type)
+}
+
+// Pages go on where the last one ended. A marker shows no CKA_ID, and one of another list, or of nothing, is refused.
+func TestPagesOfRotations(t *testing.T) {
+	w := newWorld(t)
+	k := w.create(lifecycle.CreateKeyInput{})
+	for range 4 {
+		_, err := w.RotateKeyOnDemand(t.Context(), w.root, string(k.ID))
+		require.NoError(t, err)
+	}
+	v, err := w.DescribeKey(t.Context(), w.root, string(k.ID), nil)
+	require.NoError(t, err)
+	var seen []keystore.KeyMaterial
+	p := keystore.Page{Limit: 2}
+	for pages := 1; ; pages++ {
+		_, list, next, err := w.ListKeyRotations(t.Context(), w.root, string(k.ID), true, p)
+		require.NoError(t, err)
+		seen = append(seen, list...)
+		text, err := base64.RawURLEncoding.DecodeString(next)
+		require.NoError(t, err)
+		for _, m := range v.Key.Materials {
+			assert.NotContains(t, string(text), m.ID.String())
+		}
+		if p.Marker = next; next == "" {
+			assert.Equal(t, 3, pages)
+			break
+		}
+	}
+	assert.Equal(t, v.Key.Materials, seen)
+	p.Marker = keystore.NextMarker("rotations/"+string(k.ID), "0000")
+	_, _, _, err = w.ListKeyRotations(t.Context(), w.root, string(k.ID), true, p)
+	faulty(t, err, keystore.KindInvalidMarker, "*")
 }

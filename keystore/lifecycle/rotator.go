@@ -52,7 +52,7 @@ func (s *Service) rotate(ctx context.Context, k *keystore.Key, a keystore.Action
 	}
 	s.step(StepRotateCommitted)
 	replicas.end(ctx)
-	s.tellRotation(ctx, rotated, id, kind)
+	s.tellRotation(ctx, rotated, rotated.Material(id), kind)
 	return rotated, nil
 }
 
@@ -106,83 +106,100 @@ func nextRotation(r keystore.Rotation, now time.Time) time.Time {
 	return r.Next.Add(inDays(r.PeriodDays))
 }
 
-// tellRotation records a rotation. It has happened, so that a log that can't be written does not undo it.
-func (s *Service) tellRotation(ctx context.Context, k *keystore.Key, id keystore.MaterialID, kind string) {
-	e := audit.RotateKey(k, k.Material(id), kind, s.now())
-	if err := s.cfg.Audit.Append(ctx, e, true); err != nil {
-		s.cfg.Logger.ErrorContext(ctx, "a rotation is not in the audit log", "key", k.ARN(), "error", err)
-	}
+// tellRotation records a rotation.
+func (s *Service) tellRotation(ctx context.Context, k *keystore.Key, m *keystore.KeyMaterial, kind string) {
+	s.tellKey(ctx, audit.RotateKey(k, m, kind, s.now()))
 }
 
 // Rotator rotates keys whose date has come. The date in the key's row is the truth, so that nothing is lost by a restart.
 type Rotator struct {
-	s    *Service
-	wake chan struct{}
-	one  sync.Mutex // one pass at a time
+	*worker
+	s   *Service
+	one sync.Mutex // one pass at a time
 }
+
+// rotateRhythm: rotation periods are days.
+var rotateRhythm = rhythm{idle: time.Minute, retry: time.Minute}
 
 // NewRotator makes the rotator of a service.
-func NewRotator(s *Service) *Rotator { return &Rotator{s: s, wake: make(chan struct{}, 1)} }
-
-// rotateEvery is how often the rotator looks: rotation periods are days.
-const rotateEvery = time.Minute
-
-// Wake makes Run look at once.
-func (r *Rotator) Wake() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
+func NewRotator(s *Service) *Rotator {
+	r := &Rotator{s: s}
+	r.worker = s.worker("rotation of due keys is not complete", rotateRhythm, nil, func(ctx context.Context, now time.Time) (time.Time, error) {
+		_, err := r.RotateOnce(ctx, now)
+		return time.Time{}, err
+	})
+	return r
 }
 
-// Run rotates until the context ends; it answers nil then. What fails is logged and tried again.
-func (r *Rotator) Run(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-r.wake:
-		case <-timer.C:
-		}
-		if _, err := r.RotateOnce(ctx, r.s.cfg.Clock.Now()); err != nil && ctx.Err() == nil {
-			r.s.cfg.Logger.ErrorContext(ctx, "rotation of due keys is not complete", "error", err)
-		}
-		timer.Reset(rotateEvery)
-	}
-}
-
-// RotateOnce rotates every enabled key that is due at now, and gives their number. A key whose token can't make material
-// stays due. The error joins what failed.
+// RotateOnce rotates every enabled key that is due at now, and gives their number. A key whose token, or that of a replica,
+// is out of reach stays due, and costs nothing: no row is planned for it. The error joins what failed.
 func (r *Rotator) RotateOnce(ctx context.Context, now time.Time) (int, error) {
 	r.one.Lock()
 	defer r.one.Unlock()
-	const batch = 256
-	done := 0
-	for {
-		var due []*keystore.Key
-		err := r.s.cfg.DB.View(ctx, func(tx keystore.Tx) (err error) {
-			due, err = tx.RotatingKeys(now, batch)
-			return err
-		})
+	n := 0
+	reach := r.s.newReach()
+	list := func(tx keystore.Tx, limit int) ([]*keystore.Key, error) { return tx.RotatingKeys(now, limit) }
+	err := r.s.eachDue(ctx, list, func(k *keystore.Key) (bool, error) {
+		if told, err := reach.family(ctx, k); err != nil {
+			if told {
+				err = nil // once for each token is enough
+			}
+			return false, err
+		}
+		rotated, err := r.s.rotateDue(ctx, k)
+		if rotated {
+			n++
+		}
 		if err != nil {
-			return done, fmt.Errorf("find keys due for rotation: %w", err)
+			return false, fmt.Errorf("rotate: %w", err)
 		}
-		var errs []error
-		for _, k := range due {
-			rotated, err := r.s.rotateDue(ctx, k)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("rotate %s: %w", k.ARN(), err))
-			}
-			if rotated {
-				done++
-			}
-		}
-		if len(due) < batch || len(errs) > 0 || ctx.Err() != nil {
-			return done, errors.Join(errs...)
+		return rotated, nil
+	})
+	return n, err
+}
+
+// reach remembers for one pass which default stores can't be reached, so that a token that is away is asked once.
+type reach struct {
+	s       *Service
+	regions map[string]error
+	told    map[string]bool
+}
+
+func (s *Service) newReach() *reach {
+	return &reach{s: s, regions: map[string]error{}, told: map[string]bool{}}
+}
+
+// family tells whether the tokens of a key and of its related keys can be reached; told says that the error was given before.
+func (r *reach) family(ctx context.Context, k *keystore.Key) (told bool, err error) {
+	regions := []string{k.Region}
+	if k.MultiRegion != nil {
+		regions = append(regions, k.MultiRegion.ReplicaRegions...)
+	}
+	for _, region := range regions {
+		if err := r.region(ctx, region); err != nil {
+			told, r.told[region] = r.told[region], true
+			return told, fmt.Errorf("the token of Region %s: %w", region, err)
 		}
 	}
+	return false, nil
+}
+
+func (r *reach) region(ctx context.Context, region string) error {
+	err, asked := r.regions[region]
+	if !asked {
+		err = r.s.healthy(ctx, region)
+		r.regions[region] = err
+	}
+	return err
+}
+
+// healthy tells whether the default store of a Region can be reached.
+func (s *Service) healthy(ctx context.Context, region string) error {
+	b, _ := s.cfg.Resolver.Resolve(region, "")
+	if b == nil {
+		return backend.Unreachable("", backend.CallCreate)
+	}
+	return b.Health(ctx)
 }
 
 // rotateDue does one automatic rotation; false where the key is not due any more. A key that is being worked on is left for

@@ -54,8 +54,8 @@ type Service struct {
 	busy    registry
 	doubts  doubts
 	imports imports
-	moving  signal        // told of multi-Region keys that are on their way, for Transitions
-	left    chan struct{} // told of rows that were left open, for the Reconciler; capacity 1
+	moving  signal // told of multi-Region keys that are on their way, for Transitions
+	left    signal // told of rows that were left open, for the Reconciler
 }
 
 // New makes the service.
@@ -64,19 +64,14 @@ func New(cfg Config) *Service {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
-	return &Service{cfg: cfg, left: make(chan struct{}, 1), moving: make(signal, 1)}
+	return &Service{cfg: cfg, left: make(signal, 1), moving: make(signal, 1)}
 }
 
 // now is the time of one operation: whole milliseconds in UTC, as the API shows times.
 func (s *Service) now() time.Time { return s.cfg.Clock.Now().UTC().Truncate(time.Millisecond) }
 
 // leftOpen tells the Reconciler that there is something to settle.
-func (s *Service) leftOpen() {
-	select {
-	case s.left <- struct{}{}:
-	default:
-	}
-}
+func (s *Service) leftOpen() { s.left.tell() }
 
 func (s *Service) step(name string) {
 	if s.cfg.Hook != nil {

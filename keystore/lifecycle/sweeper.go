@@ -12,13 +12,25 @@ import (
 
 // Sweeper deletes keys whose waiting period is over. The date in the key's row is the truth; there is no timer per key.
 type Sweeper struct {
-	s    *Service
-	wake chan struct{}
-	one  sync.Mutex // one sweep at a time
+	*worker
+	s   *Service
+	one sync.Mutex // one sweep at a time
 }
 
+// sweepRhythm: deletion dates are to the second.
+var sweepRhythm = rhythm{idle: time.Minute, retry: 10 * time.Second}
+
 // NewSweeper makes the sweeper of a service.
-func NewSweeper(s *Service) *Sweeper { return &Sweeper{s: s, wake: make(chan struct{}, 1)} }
+func NewSweeper(s *Service) *Sweeper {
+	w := &Sweeper{s: s}
+	w.worker = s.worker("deletion of due keys is not complete", sweepRhythm, nil, func(ctx context.Context, now time.Time) (time.Time, error) {
+		if _, err := w.SweepOnce(ctx, now); err != nil {
+			return time.Time{}, err
+		}
+		return w.next(ctx)
+	})
+	return w
+}
 
 // SweepReport is what one sweep did.
 type SweepReport struct {
@@ -28,55 +40,13 @@ type SweepReport struct {
 	Lag       time.Duration // of the key that was latest behind its DeletionDate
 }
 
-// How long the sweeper sleeps between looks: the clock of a test appliance can be moved, and another node may schedule.
-const (
-	sweepAtLeast = time.Minute
-	sweepRetry   = 10 * time.Second
-)
-
-// Wake makes Run look at once.
-func (w *Sweeper) Wake() {
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
-}
-
-// Run sweeps whenever a key is due, until the context ends; it answers nil then. What fails is logged and tried again.
-func (w *Sweeper) Run(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-w.wake:
-		case <-timer.C:
-		}
-		_, err := w.SweepOnce(ctx, w.s.cfg.Clock.Now())
-		pause := sweepRetry
-		if err == nil {
-			pause, err = w.untilDue(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
-			w.s.cfg.Logger.ErrorContext(ctx, "deletion of due keys is not complete", "error", err)
-			pause = sweepRetry
-		}
-		timer.Reset(pause)
-	}
-}
-
-// untilDue tells how long to sleep.
-func (w *Sweeper) untilDue(ctx context.Context) (time.Duration, error) {
-	var next time.Time
-	err := w.s.cfg.DB.View(ctx, func(tx keystore.Tx) (err error) {
+// next is the earliest date of a deletion; zero where none is scheduled.
+func (w *Sweeper) next(ctx context.Context) (next time.Time, err error) {
+	err = w.s.cfg.DB.View(ctx, func(tx keystore.Tx) (err error) {
 		next, err = tx.NextDeletion()
 		return err
 	})
-	if err != nil || next.IsZero() {
-		return sweepAtLeast, err
-	}
-	return min(max(next.Sub(w.s.cfg.Clock.Now()), time.Millisecond), sweepAtLeast), nil
+	return next, err
 }
 
 // doomed is a key that was removed and whose material is to be destroyed.
@@ -135,36 +105,21 @@ func (r *SweepReport) count(rows []*keystore.Material) {
 
 // removeDue removes every due key from the database.
 func (w *Sweeper) removeDue(ctx context.Context, now time.Time, report *SweepReport) ([]doomed, error) {
-	const batch = 256
 	var gone []doomed
-	var errs []error
-	for ctx.Err() == nil {
-		var due []*keystore.Key
-		err := w.s.cfg.DB.View(ctx, func(tx keystore.Tx) (err error) {
-			due, err = tx.DueKeys(now, batch+len(errs))
-			return err
-		})
+	list := func(tx keystore.Tx, limit int) ([]*keystore.Key, error) { return tx.DueKeys(now, limit) }
+	err := w.s.eachDue(ctx, list, func(k *keystore.Key) (bool, error) {
+		d, err := w.s.remove(ctx, k, now)
 		if err != nil {
-			return gone, errors.Join(append(errs, fmt.Errorf("find due keys: %w", err))...)
+			return false, fmt.Errorf("delete: %w", err)
 		}
-		failed := len(errs)
-		for _, k := range due {
-			d, err := w.s.remove(ctx, k, now)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("delete %s: %w", k.ARN(), err))
-				continue
-			}
-			if d != nil {
-				gone = append(gone, *d)
-				report.Deleted++
-				report.Lag = max(report.Lag, now.Sub(d.tomb.DueAt))
-			}
+		if d != nil {
+			gone = append(gone, *d)
+			report.Deleted++
+			report.Lag = max(report.Lag, now.Sub(d.tomb.DueAt))
 		}
-		if len(due) < batch+failed || len(errs) > failed {
-			break
-		}
-	}
-	return gone, errors.Join(errs...)
+		return true, nil
+	})
+	return gone, err
 }
 
 // remove is the transaction that ends a key: key, aliases, grants, tags and policy go, a tombstone stays, and the rows of

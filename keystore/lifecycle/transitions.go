@@ -11,19 +11,10 @@ import (
 	"github.com/strongroom/strongroom/keystore"
 )
 
-// signal tells a loop, once, that there is something to do; its capacity is 1.
-type signal chan struct{}
-
-func (c signal) tell() {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
 // Transitions takes multi-Region keys out of Creating and Updating. What is to be done stands in the state, so that a start
 // goes on where the last run stopped.
 type Transitions struct {
+	*worker
 	s   *Service
 	one sync.Mutex // one pass at a time
 
@@ -32,7 +23,15 @@ type Transitions struct {
 }
 
 // NewTransitions makes the transitions of a service.
-func NewTransitions(s *Service) *Transitions { return &Transitions{s: s} }
+func NewTransitions(s *Service) *Transitions {
+	t := &Transitions{s: s}
+	t.worker = s.worker("multi-Region keys are not settled yet", transitRhythm, s.moving,
+		func(ctx context.Context, _ time.Time) (time.Time, error) {
+			_, err := t.TransitOnce(ctx)
+			return time.Time{}, err
+		})
+	return t
+}
 
 // TransitReport is what one pass did.
 type TransitReport struct {
@@ -40,11 +39,8 @@ type TransitReport struct {
 	Pending int // could not be done now, and are tried again
 }
 
-// How long the transitions sleep: after trouble, twice as long each time, and otherwise.
-const (
-	transitSoon  = 2 * time.Second
-	transitLater = 5 * time.Minute
-)
+// transitRhythm: keys on their way tell the worker; after trouble it looks soon.
+var transitRhythm = rhythm{idle: 5 * time.Minute, retry: 2 * time.Second}
 
 // Hold keeps keys in Creating and Updating until Release.
 func (t *Transitions) Hold() {
@@ -58,39 +54,13 @@ func (t *Transitions) Release() {
 	t.mu.Lock()
 	t.held = false
 	t.mu.Unlock()
-	t.s.moving.tell()
+	t.Wake()
 }
 
 func (t *Transitions) holds() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.held
-}
-
-// Run takes keys on at once, when there are new ones, and periodically, until the context ends; it answers nil then.
-func (t *Transitions) Run(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	pause := transitSoon
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.s.moving:
-		case <-timer.C:
-		}
-		report, err := t.TransitOnce(ctx)
-		if err != nil && ctx.Err() == nil {
-			t.s.cfg.Logger.ErrorContext(ctx, "multi-Region keys are not settled yet", "error", err)
-		}
-		if err == nil && report.Pending == 0 {
-			timer.Reset(transitLater)
-			pause = transitSoon
-			continue
-		}
-		timer.Reset(pause)
-		pause = min(2*pause, transitLater)
-	}
 }
 
 // TransitOnce takes every key on its way to the end of it, unless transitions are held. The error joins what failed, which is
