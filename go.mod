@@ -3,6 +3,7 @@ module github.com/strongroom/strongroom
 go 1.26.8
 
 require (
+	filippo.io/mldsa v1.0.0
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
 	github.com/ThalesIgnite/crypto11 v1.2.5 // indirect
 	github.com/aws/aws-sdk-go-v2 v1.47.7 // indirect

@@ -56,17 +56,24 @@ func checkPeer(kind Kind, peer []byte) error {
 	return nil
 }
 
-// deriveSecret derives into a session object, reads it, and destroys it. Some
-// modules want the length in the template and some refuse it.
+// deriveSecret derives into a session object, reads it, and destroys it.
 func deriveSecret(raw Session, key Handle, peer []byte, size int) ([]byte, error) {
+	m := &Mechanism{Type: ckmECDH1, Peer: peer}
+	return sharedSecret(raw, size, func(template []Attribute) (Handle, error) { return raw.Derive(m, key, template) })
+}
+
+// sharedSecret takes a secret of size bytes out of the session object that fn
+// makes of the template, and destroys the object. Some modules want the length
+// in the template and some refuse it.
+func sharedSecret(raw Session, size int, fn func(template []Attribute) (Handle, error)) ([]byte, error) {
+	const op = "read shared secret"
 	template := []Attribute{
 		ulongAttr(ckaClass, ckoSecretKey), ulongAttr(ckaKeyType, ckkGenericSecret), boolAttr(ckaToken, false),
 		boolAttr(ckaPrivate, true), boolAttr(ckaSensitive, false), boolAttr(ckaExtractable, true),
 	}
-	m := &Mechanism{Type: ckmECDH1, Peer: peer}
-	h, err := raw.Derive(m, key, append(template, ulongAttr(ckaValueLen, uint(size)))) //nolint:gosec // at most 66
+	h, err := fn(append(template, ulongAttr(ckaValueLen, uint(size)))) //nolint:gosec // at most 66
 	if refusesTemplate(err) {
-		h, err = raw.Derive(m, key, template)
+		h, err = fn(template)
 	}
 	if err != nil {
 		return nil, err
@@ -79,7 +86,7 @@ func deriveSecret(raw Session, key Handle, peer []byte, size int) ([]byte, error
 		return nil, err
 	}
 	if len(attrs) != 1 || len(attrs[0].Value) == 0 || len(attrs[0].Value) > size {
-		return nil, failf("C_DeriveKey", Internal, "the token does not show the secret")
+		return nil, failf(op, Internal, "the token does not show the secret")
 	}
 	secret := make([]byte, size) // modules may leave leading zeros out
 	copy(secret[size-len(attrs[0].Value):], attrs[0].Value)

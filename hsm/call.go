@@ -63,7 +63,7 @@ const pairTimeouts = 5
 
 // deadline is how long a call may take.
 func (c *core) deadline(op string) time.Duration {
-	if op == "C_GenerateKeyPair" {
+	if op == "C_GenerateKeyPair" || op == opProbe {
 		return pairTimeouts * c.cfg.CallTimeout
 	}
 	return c.cfg.CallTimeout

@@ -2,7 +2,6 @@ package hsm
 
 import (
 	"bytes"
-	"context"
 	"crypto"
 	"fmt"
 	"maps"
@@ -14,8 +13,10 @@ type Capabilities struct {
 	// Uses has, for each kind that the token can make, the usages that
 	// worked. Encrypt and Decrypt of AES is AES-GCM; Wrap and Unwrap of AES
 	// is Wrap's format; Decrypt of RSA is OAEP in some way; Sign of RSA is
-	// PKCS#1 v1.5.
+	// PKCS#1 v1.5, of Ed25519 the pure scheme.
 	Uses map[Kind]Usage
+	// Prehash: Ed25519ph works.
+	Prehash bool
 	// PSS: RSASSA-PSS on a digest works.
 	PSS bool
 	// OAEP has the hashes with which [Token.DecryptOAEP] works.
@@ -38,35 +39,21 @@ func (c Capabilities) Can(kind Kind, usage Usage) bool {
 	return usage&^have == 0
 }
 
-// Capabilities tries what the token can do. It is done once for each make of
-// token in a process; it takes about as long as the token needs for an RSA key
-// of 2048 bits. Larger RSA keys are taken for possible if the token says so.
-func (t *Token) Capabilities(ctx context.Context) (Capabilities, error) {
-	const op = "probe token"
-	if err := t.usable(op); err != nil {
-		return Capabilities{}, err
+func noCapabilities() Capabilities {
+	return Capabilities{Uses: make(map[Kind]Usage), OAEP: make(map[crypto.Hash]bool), Reasons: make(map[string]string)}
+}
+
+// add takes over what an attempt found.
+func (c *Capabilities) add(found Capabilities) {
+	for kind, usage := range found.Uses {
+		c.Uses[kind] |= usage
 	}
-	c := t.core
-	info := t.Info()
-	id := fmt.Sprintf("%s\x00%s\x00%s\x00%s", info.Manufacturer, info.Model, info.Firmware, info.Profile)
-	c.lib.mu.Lock()
-	known, ok := c.lib.capabilities[id]
-	c.lib.mu.Unlock()
-	if ok {
-		return known.clone(), nil
+	maps.Copy(c.OAEP, found.OAEP)
+	maps.Copy(c.Reasons, found.Reasons)
+	c.PSS, c.Prehash = c.PSS || found.PSS, c.Prehash || found.Prehash
+	if found.Wrap != "" {
+		c.Wrap = found.Wrap
 	}
-	p := &prober{c: c, out: Capabilities{
-		Uses: make(map[Kind]Usage), OAEP: make(map[crypto.Hash]bool), Reasons: make(map[string]string),
-	}}
-	for kind := AES256; kind <= Ed25519; kind++ {
-		if err := p.kind(ctx, t, kind); err != nil {
-			return Capabilities{}, err
-		}
-	}
-	c.lib.mu.Lock()
-	c.lib.capabilities[id] = p.out.clone()
-	c.lib.mu.Unlock()
-	return p.out, nil
 }
 
 func (c Capabilities) clone() Capabilities {
@@ -74,80 +61,11 @@ func (c Capabilities) clone() Capabilities {
 	return c
 }
 
-// prober collects what was seen.
-type prober struct {
-	c   *core
-	out Capabilities
-}
-
-// try runs one attempt. A token that says no, in whatever way, cannot do it; a
-// token that is not well fails the whole.
-func (p *prober) try(ctx context.Context, t *Token, what string, fn func(Session) error) (bool, error) {
-	err := p.attempt(ctx, t, fn)
-	if err == nil {
-		return true, nil
-	}
-	switch ClassOf(err) {
-	case Busy, Timeout, Stuck, Closed:
-		return false, err
-	}
-	if bad := t.Health(ctx); bad != nil {
-		return false, bad
-	}
-	p.out.Reasons[what] = err.Error()
-	return false, nil
-}
-
-func (p *prober) attempt(ctx context.Context, t *Token, fn func(Session) error) error {
-	if err := p.c.ensure(ctx); err != nil {
-		return err
-	}
-	return p.c.manage(ctx, func(s *lease) error { return do(ctx, p.c, s, "probe token", fn) })
-}
-
-func (p *prober) kind(ctx context.Context, t *Token, kind Kind) error {
-	if kind == RSA3072 || kind == RSA4096 {
-		return p.largerRSA(ctx, t, kind)
-	}
-	for _, use := range probes[kinds[kind].keyType] {
-		ok, err := p.try(ctx, t, kind.String()+" "+use.what, func(raw Session) error {
-			pub, priv, err := probeKey(raw, kind, use.usage)
-			if err == nil {
-				err = use.run(p, raw, kind, pub, priv)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if ok {
-			p.out.Uses[kind] |= use.usage
-		}
-	}
-	return nil
-}
-
-// largerRSA takes the token's word for the size and what RSA-2048 showed for
-// the rest.
-func (p *prober) largerRSA(ctx context.Context, t *Token, kind Kind) error {
-	ok, err := p.try(ctx, t, kind.String()+" size", func(Session) error {
-		most, err := p.c.lib.mod.MaxKeySize(p.c.slot(), ckmRSAPairGen)
-		if err == nil && most < uint(kind.Bits()) { //nolint:gosec // small constants
-			err = fmt.Errorf("the token says that it makes RSA keys of at most %d bits", most)
-		}
-		return err
-	})
-	if uses, made := p.out.Uses[RSA2048]; ok && made {
-		p.out.Uses[kind] = uses
-	}
-	return err
-}
-
 // probe is one thing to try with a kind of keys.
 type probe struct {
 	what  string
 	usage Usage
-	run   func(p *prober, raw Session, kind Kind, pub, priv Handle) error
+	run   func(c *core, raw Session, found *Capabilities, kind Kind, pub, priv Handle) error
 }
 
 // probes has what to try with each type of keys.
@@ -166,6 +84,8 @@ var probes = map[uint][]probe{
 		{"ECDH", UseDerive, probeAgree},
 	},
 	ckkECEdwards: {{"EdDSA", UseSign, probeEdDSA}},
+	ckkMLDSA:     {{"signature", UseSign, probeMLDSA}},
+	ckkMLKEM:     {{"encapsulation", UseDecapsulate, probeKEM}},
 }
 
 // probeKey makes a key that ends with the session.
@@ -178,10 +98,15 @@ func probeKey(raw Session, kind Kind, usage Usage) (pub, priv Handle, err error)
 		priv, err = raw.GenerateKey(mech, inSession(secretTemplate(order, false)))
 		return 0, priv, err
 	}
-	order.Usage |= UseVerify | UseEncrypt
+	for private, public := range counterparts {
+		order.Usage |= usage & private / private * public
+	}
 	pub, priv, err = raw.GenerateKeyPair(mech, inSession(publicTemplate(order, false)), inSession(privateTemplate(order, false)))
 	return pub, priv, err
 }
+
+// counterparts are what the public half does to what the private half does.
+var counterparts = map[Usage]Usage{UseSign: UseVerify, UseDecrypt: UseEncrypt, UseDecapsulate: UseEncapsulate}
 
 // inSession makes a template's object one of the session.
 func inSession(template []Attribute) []Attribute {
@@ -193,7 +118,7 @@ func inSession(template []Attribute) []Attribute {
 	return template
 }
 
-func probeGCM(_ *prober, raw Session, _ Kind, _, key Handle) error {
+func probeGCM(_ *core, raw Session, _ *Capabilities, _ Kind, _, key Handle) error {
 	m := &Mechanism{Type: ckmAESGCM, IV: []byte("probe of GCM"), AAD: []byte("aad")}
 	sealed, opened := make([]byte, len(canaryPlain)+TagSize), make([]byte, len(canaryPlain)+TagSize)
 	n, err := raw.Encrypt(m, key, canaryPlain, sealed)
@@ -216,7 +141,7 @@ func same(got, want []byte) error {
 	return nil
 }
 
-func probeMAC(_ *prober, raw Session, kind Kind, _, key Handle) error {
+func probeMAC(_ *core, raw Session, _ *Capabilities, kind Kind, _, key Handle) error {
 	out := make([]byte, 64)
 	n, err := raw.Sign(&Mechanism{Type: kinds[kind].mac}, key, canaryPlain, out)
 	if err == nil && n*8 != kind.Bits() {
@@ -225,8 +150,8 @@ func probeMAC(_ *prober, raw Session, kind Kind, _, key Handle) error {
 	return err
 }
 
-func probeWrap(p *prober, raw Session, _ Kind, _, kek Handle) error {
-	mech, format := p.c.wrapMechanism()
+func probeWrap(c *core, raw Session, found *Capabilities, _ Kind, _, kek Handle) error {
+	mech, format := c.wrapMechanism()
 	if format == "" {
 		return ckrMechanismInvalid
 	}
@@ -241,7 +166,7 @@ func probeWrap(p *prober, raw Session, _ Kind, _, kek Handle) error {
 	order := Template{KeyRef: KeyRef{ID: []byte{1}, Label: "strongroom:probe"}, Kind: AES256, Usage: UseWrap | UseUnwrap}
 	template := append(keyAttrs(order, ckoSecretKey, false, ^Usage(0)), hiddenAttrs(order)...)
 	if _, err = raw.Unwrap(&Mechanism{Type: mech}, kek, blob, inSession(template)); err == nil {
-		p.out.Wrap = format
+		found.Wrap = format
 	}
 	return err
 }

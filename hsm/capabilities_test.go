@@ -30,7 +30,12 @@ func TestCapabilities(t *testing.T) {
 	assert.True(t, got.PSS)
 	assert.True(t, got.OAEP[crypto.SHA1] && got.OAEP[crypto.SHA256])
 	assert.Equal(t, hsm.WrapRFC5649, got.Wrap)
-	assert.Empty(t, got.Reasons)
+	assert.False(t, got.Prehash, "SoftHSM2 overlooks the parameter, and its signature is of pure Ed25519")
+	for what, reason := range map[string]string{"Ed25519ph signature": "ed25519", "ML_DSA_44": "lists no", "ML_DSA_65": "lists no",
+		"ML_DSA_87": "lists no", "ML_KEM_512": "lists no", "ML_KEM_768": "lists no", "ML_KEM_1024": "lists no"} {
+		assert.Contains(t, got.Reasons[what], reason, what)
+	}
+	assert.Len(t, got.Reasons, 7)
 	assert.True(t, got.Can(hsm.RSA4096, hsm.UseEncrypt|hsm.UseDecrypt))
 	assert.False(t, got.Can(hsm.Ed25519, hsm.UseDerive))
 	assert.False(t, got.Can(hsm.NoKind, 0))

@@ -41,7 +41,7 @@ type ckrRow struct {
 	class Class
 }
 
-// ckrTable has every return value of PKCS#11 3.1 with what it means here. A
+// ckrTable has every return value of PKCS#11 3.2 with what it means here. A
 // code that is not in it is vendor-defined and Internal.
 var ckrTable = map[CKR]ckrRow{
 	0x01:  {"CKR_CANCEL", Internal},
@@ -141,6 +141,12 @@ var ckrTable = map[CKR]ckrRow{
 	0x201: {"CKR_TOKEN_RESOURCE_EXCEEDED", Full},
 	0x202: {"CKR_OPERATION_CANCEL_FAILED", SessionLost},
 	0x203: {"CKR_KEY_EXHAUSTED", Refused},
+	0x204: {"CKR_PENDING", Internal},
+	0x205: {"CKR_SESSION_ASYNC_NOT_SUPPORTED", Unsupported},
+	0x206: {"CKR_SEED_RANDOM_REQUIRED", Internal},
+	0x207: {"CKR_OPERATION_NOT_VALIDATED", Refused},
+	0x208: {"CKR_TOKEN_NOT_INITIALIZED", NotInitialized},
+	0x209: {"CKR_PARAMETER_SET_NOT_SUPPORTED", Unsupported},
 }
 
 // Error implements error with the specification's name of the code.

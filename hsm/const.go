@@ -1,6 +1,6 @@
 package hsm
 
-// Object classes, key types, attributes and mechanisms of PKCS#11 2.40 and 3.0
+// Object classes, key types, attributes and mechanisms of PKCS#11 2.40 to 3.2
 // that this package uses, with the specification's names and numbers.
 const (
 	ckoData       uint = 0x0
@@ -13,6 +13,8 @@ const (
 	ckkGenericSecret uint = 0x10
 	ckkAES           uint = 0x1f
 	ckkECEdwards     uint = 0x40
+	ckkMLKEM         uint = 0x49
+	ckkMLDSA         uint = 0x4a
 
 	ckaClass          uint = 0x000
 	ckaToken          uint = 0x001
@@ -44,12 +46,19 @@ const (
 	ckaLocal          uint = 0x163
 	ckaECParams       uint = 0x180
 	ckaECPoint        uint = 0x181
+	ckaParameterSet   uint = 0x61d
+	ckaEncapsulate    uint = 0x633
+	ckaDecapsulate    uint = 0x634
 
 	ckmRSAPairGen       uint = 0x0000
 	ckmRSAPKCS          uint = 0x0001
 	ckmRSAX509          uint = 0x0003
 	ckmRSAOAEP          uint = 0x0009
 	ckmRSAPSS           uint = 0x000d
+	ckmMLKEMPairGen     uint = 0x000f
+	ckmMLKEM            uint = 0x0017
+	ckmMLDSAPairGen     uint = 0x001c
+	ckmMLDSA            uint = 0x001d
 	ckmSHA256RSAPSS     uint = 0x0043
 	ckmSHA384RSAPSS     uint = 0x0044
 	ckmSHA512RSAPSS     uint = 0x0045
@@ -81,6 +90,13 @@ const (
 	ckgMGF1SHA512 uint = 4
 	ckgMGF1SHA224 uint = 5
 
+	ckpMLDSA44   uint = 1
+	ckpMLDSA65   uint = 2
+	ckpMLDSA87   uint = 3
+	ckpMLKEM512  uint = 1
+	ckpMLKEM768  uint = 2
+	ckpMLKEM1024 uint = 3
+
 	ckzDataSpecified uint = 1
 	ckdNull          uint = 1
 
@@ -107,5 +123,6 @@ var (
 		0x28: "CKK_SHA_1_HMAC", 0x2b: "CKK_SHA256_HMAC", 0x2c: "CKK_SHA384_HMAC",
 		0x2d: "CKK_SHA512_HMAC", 0x2e: "CKK_SHA224_HMAC",
 		ckkECEdwards: "CKK_EC_EDWARDS", 0x41: "CKK_EC_MONTGOMERY",
+		ckkMLKEM: "CKK_ML_KEM", ckkMLDSA: "CKK_ML_DSA",
 	}
 )

@@ -21,7 +21,15 @@ const (
 	ECP521
 	ECSecp256k1
 	Ed25519
+	MLDSA44
+	MLDSA65
+	MLDSA87
+	MLKEM512
+	MLKEM768
+	MLKEM1024
 )
+
+const lastKind = MLKEM1024
 
 // kindRow is what PKCS#11 needs to know to make a key of a kind.
 type kindRow struct {
@@ -31,6 +39,8 @@ type kindRow struct {
 	generate uint   // CKM of C_GenerateKey or C_GenerateKeyPair
 	params   []byte // CKA_EC_PARAMS: the curve's OID in DER
 	mac      uint   // CKM of the HMAC
+
+	lattice *latticeRow // of ML-DSA and ML-KEM, which have no number of bits
 }
 
 // ed25519Params is the PrintableString "edwards25519", the form of PKCS#11 3.0
@@ -58,6 +68,12 @@ var kinds = map[Kind]kindRow{
 		params: []byte{0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a}}, // 1.3.132.0.10
 	Ed25519: {name: "ECC_NIST_EDWARDS25519", keyType: ckkECEdwards, bits: 255, generate: ckmECEdwardsPairGen,
 		params: ed25519Params},
+	MLDSA44:   {name: "ML_DSA_44", keyType: ckkMLDSA, generate: ckmMLDSAPairGen, lattice: &latticeRows[0]},
+	MLDSA65:   {name: "ML_DSA_65", keyType: ckkMLDSA, generate: ckmMLDSAPairGen, lattice: &latticeRows[1]},
+	MLDSA87:   {name: "ML_DSA_87", keyType: ckkMLDSA, generate: ckmMLDSAPairGen, lattice: &latticeRows[2]},
+	MLKEM512:  {name: "ML_KEM_512", keyType: ckkMLKEM, generate: ckmMLKEMPairGen, lattice: &latticeRows[3]},
+	MLKEM768:  {name: "ML_KEM_768", keyType: ckkMLKEM, generate: ckmMLKEMPairGen, lattice: &latticeRows[4]},
+	MLKEM1024: {name: "ML_KEM_1024", keyType: ckkMLKEM, generate: ckmMLKEMPairGen, lattice: &latticeRows[5]},
 }
 
 // String names the kind as AWS KMS names its key specs; AES256 is "AES_256".
@@ -87,5 +103,5 @@ func kindOf(keyType uint, bits int, params []byte) Kind {
 	return NoKind
 }
 
-// Bits is the size of the key, modulus or curve.
+// Bits is the size of the key, modulus or curve; 0 for ML-DSA and ML-KEM.
 func (k Kind) Bits() int { return kinds[k].bits }

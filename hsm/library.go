@@ -27,7 +27,7 @@ type Library struct {
 	lastReinit  time.Time
 	reinitPause time.Duration
 	// capabilities has what each make of token was seen to do.
-	capabilities map[string]Capabilities
+	capabilities map[string]*seen
 
 	inside atomic.Int64 // calls under way that belong to no token
 }
@@ -35,7 +35,7 @@ type Library struct {
 // NewLibrary makes the owner of a module that nobody has initialised yet.
 func NewLibrary(m Module) *Library {
 	return &Library{mod: m, manage: make(chan struct{}, 1), cores: make(map[string]*core),
-		capabilities: make(map[string]Capabilities)}
+		capabilities: make(map[string]*seen)}
 }
 
 // lock takes the management lock.

@@ -85,6 +85,14 @@ type Session interface {
 	Unwrap(m *Mechanism, unwrapping Handle, wrapped []byte, template []Attribute) (Handle, error)
 	// Derive makes a key object from another key.
 	Derive(m *Mechanism, base Handle, template []Attribute) (Handle, error)
+	// Encapsulate makes a shared secret for the holder of a key pair
+	// (C_EncapsulateKey of PKCS#11 3.2): a key object of the template, and the
+	// ciphertext in out, which must be long enough. A module without the
+	// function is CKR_FUNCTION_NOT_SUPPORTED.
+	Encapsulate(m *Mechanism, public Handle, template []Attribute, out []byte) (n int, secret Handle, err error)
+	// Decapsulate makes the same key object of the ciphertext
+	// (C_DecapsulateKey).
+	Decapsulate(m *Mechanism, private Handle, ciphertext []byte, template []Attribute) (Handle, error)
 	// Random fills p from the token's generator.
 	Random(p []byte) error
 }

@@ -41,6 +41,8 @@ const (
 	UseDerive
 	UseWrap
 	UseUnwrap
+	UseEncapsulate
+	UseDecapsulate
 )
 
 // Template is an order for a new key.
@@ -62,7 +64,7 @@ type Object struct {
 	Class       string // "CKO_SECRET_KEY"
 	KeyType     string // "CKK_AES"; empty for an object that is no key
 	Kind        Kind   // of the key; NoKind for a key of a kind that is not in the table
-	Bits        int    // of the key, modulus or curve; 0 where the token does not say
+	Bits        int    // of the key, modulus or curve; 0 where the token does not say, and for ML-DSA and ML-KEM
 	CheckValue  []byte // CKA_CHECK_VALUE where the token gives one
 	Usage       Usage
 	Sensitive   bool

@@ -5,10 +5,14 @@ import (
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/mlkem"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/sha512"
 	"errors"
+
+	"filippo.io/mldsa"
 )
 
 // What is tried with key pairs. Every answer is checked outside of the token.
@@ -16,7 +20,7 @@ import (
 var errWrongAnswer = errors.New("the token's answer is wrong")
 
 func probePublic(raw Session, kind Kind, pub Handle) (PublicKey, error) {
-	attrs, err := raw.Attributes(pub, ckaModulus, ckaPublicExponent, ckaECPoint)
+	attrs, err := raw.Attributes(pub, publicAttributes(kind)...)
 	if err != nil {
 		return PublicKey{}, err
 	}
@@ -32,12 +36,12 @@ func probeSign(raw Session, how Signing, priv Handle, data []byte) ([]byte, erro
 	if how.Scheme == SignPKCS1 {
 		data = append(append([]byte(nil), hashes[how.Hash].prefix...), data...)
 	}
-	out := make([]byte, maxSignature)
+	out := make([]byte, how.Scheme.maxSignature())
 	n, err := raw.Sign(&Mechanism{Type: mech, Param: param}, priv, data, out)
 	return out[:n], err
 }
 
-func probeRSASign(p *prober, raw Session, kind Kind, pub, priv Handle) error {
+func probeRSASign(_ *core, raw Session, found *Capabilities, kind Kind, pub, priv Handle) error {
 	key, err := probeRSA(raw, kind, pub)
 	if err != nil {
 		return err
@@ -54,8 +58,8 @@ func probeRSASign(p *prober, raw Session, kind Kind, pub, priv Handle) error {
 	if err == nil {
 		err = rsa.VerifyPSS(key, crypto.SHA256, digest[:], sig, nil)
 	}
-	if p.out.PSS = err == nil; err != nil {
-		p.out.Reasons["PSS signature"] = err.Error()
+	if found.PSS = err == nil; err != nil {
+		found.Reasons["PSS signature"] = err.Error()
 	}
 	return nil
 }
@@ -73,7 +77,7 @@ func probeRSA(raw Session, kind Kind, pub Handle) (*rsa.PublicKey, error) {
 }
 
 // probeOAEP tries raw RSA, with which every hash works, and else each hash.
-func probeOAEP(p *prober, raw Session, kind Kind, pub, priv Handle) error {
+func probeOAEP(_ *core, raw Session, found *Capabilities, kind Kind, pub, priv Handle) error {
 	key, err := probeRSA(raw, kind, pub)
 	if err != nil {
 		return err
@@ -98,17 +102,17 @@ func probeOAEP(p *prober, raw Session, kind Kind, pub, priv Handle) error {
 		if err == nil {
 			err = same(out, canaryPlain)
 		}
-		if p.out.OAEP[hash] = err == nil; err != nil {
+		if found.OAEP[hash] = err == nil; err != nil {
 			last = err
 		}
 	}
-	if !p.out.OAEP[crypto.SHA1] && !p.out.OAEP[crypto.SHA256] {
+	if !found.OAEP[crypto.SHA1] && !found.OAEP[crypto.SHA256] {
 		return last
 	}
 	return nil
 }
 
-func probeECDSA(_ *prober, raw Session, kind Kind, pub, priv Handle) error {
+func probeECDSA(_ *core, raw Session, _ *Capabilities, kind Kind, pub, priv Handle) error {
 	public, err := probePublic(raw, kind, pub)
 	if err != nil {
 		return err
@@ -132,7 +136,7 @@ func probeECDSA(_ *prober, raw Session, kind Kind, pub, priv Handle) error {
 	return nil
 }
 
-func probeEdDSA(_ *prober, raw Session, kind Kind, pub, priv Handle) error {
+func probeEdDSA(_ *core, raw Session, found *Capabilities, kind Kind, pub, priv Handle) error {
 	public, err := probePublic(raw, kind, pub)
 	if err != nil {
 		return err
@@ -145,11 +149,78 @@ func probeEdDSA(_ *prober, raw Session, kind Kind, pub, priv Handle) error {
 	if !ok || !ed25519.Verify(key, canaryPlain, sig) {
 		return errWrongAnswer
 	}
+	// A module that does not know the parameter may overlook it and sign by the
+	// pure scheme.
+	sig, err = probeSign(raw, Signing{Scheme: SignEd25519ph}, priv, canaryPlain)
+	if err == nil {
+		digest := sha512.Sum512(canaryPlain)
+		err = ed25519.VerifyWithOptions(key, digest[:], sig, &ed25519.Options{Hash: crypto.SHA512})
+	}
+	if found.Prehash = err == nil; err != nil {
+		found.Reasons["Ed25519ph signature"] = err.Error()
+	}
+	return nil
+}
+
+func probeMLDSA(_ *core, raw Session, _ *Capabilities, kind Kind, pub, priv Handle) error {
+	public, err := probePublic(raw, kind, pub)
+	if err != nil {
+		return err
+	}
+	sig, err := probeSign(raw, Signing{Scheme: SignMLDSA}, priv, canaryPlain)
+	if err != nil {
+		return err
+	}
+	sets := map[Kind]mldsa.Parameters{MLDSA44: mldsa.MLDSA44(), MLDSA65: mldsa.MLDSA65(), MLDSA87: mldsa.MLDSA87()}
+	key, err := mldsa.NewPublicKey(sets[kind], public.Raw)
+	if err != nil {
+		return err
+	}
+	return mldsa.Verify(key, canaryPlain, sig, nil)
+}
+
+// probeKEM lets the token open what it sealed itself, and what was sealed
+// outside of it where Go's library can do that.
+func probeKEM(_ *core, raw Session, _ *Capabilities, kind Kind, pub, priv Handle) error {
+	public, err := probePublic(raw, kind, pub)
+	if err != nil {
+		return err
+	}
+	made, err := encapsulate(raw, pub, kinds[kind].lattice.output)
+	if err != nil {
+		return err
+	}
+	capsules := []Capsule{made}
+	switch kind {
+	case MLKEM768:
+		key, err := mlkem.NewEncapsulationKey768(public.Raw)
+		if err != nil {
+			return err
+		}
+		secret, ciphertext := key.Encapsulate()
+		capsules = append(capsules, Capsule{secret, ciphertext})
+	case MLKEM1024:
+		key, err := mlkem.NewEncapsulationKey1024(public.Raw)
+		if err != nil {
+			return err
+		}
+		secret, ciphertext := key.Encapsulate()
+		capsules = append(capsules, Capsule{secret, ciphertext})
+	}
+	for _, c := range capsules {
+		secret, err := decapsulate(raw, priv, c.Ciphertext)
+		if err != nil {
+			return err
+		}
+		if err := same(secret, c.Secret); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // probeAgree agrees with a key of Go's own, or for secp256k1 with itself.
-func probeAgree(_ *prober, raw Session, kind Kind, pub, priv Handle) error {
+func probeAgree(_ *core, raw Session, _ *Capabilities, kind Kind, pub, priv Handle) error {
 	public, err := probePublic(raw, kind, pub)
 	if err != nil {
 		return err

@@ -83,6 +83,11 @@ var profiles = []Profile{
 		Note: "NSS 3.87 of Debian 12, tried",
 	},
 	{
+		Name: "kryoptic", Manufacturer: "Kryoptic", Library: "kryoptic",
+		MaxSessions: 16, SerialManagement: true, KeyWrapKWP: true,
+		Note: "Kryoptic 1.5.4, tried",
+	},
+	{
 		Name: "opencryptoki", Manufacturer: "IBM", Library: "opencryptoki",
 		MaxSessions: 16, SerialManagement: true, ReinitOnly: true,
 		Note: "openCryptoki 3.8.1 software token, tried; it has no AES-GCM",

@@ -17,10 +17,13 @@ import (
 type PublicKey struct {
 	Kind Kind
 	// Key is a *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey; nil
-	// for secp256k1, which Go's library does not have.
+	// for secp256k1, ML-DSA and ML-KEM, which Go's library does not have or
+	// has no public-key encoding for.
 	Key crypto.PublicKey
 	// Point is the uncompressed point of a Weierstrass curve: 4, x, y.
 	Point []byte
+	// Raw is the encoding of FIPS 204 or FIPS 203 of a key of ML-DSA or ML-KEM.
+	Raw []byte
 	// DER is the SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7).
 	DER []byte
 }
@@ -44,7 +47,7 @@ func (t *Token) PublicKey(ctx context.Context, ref KeyRef) (PublicKey, error) {
 		var attrs []Attribute
 		err = t.core.with(ctx, func(s *lease) error {
 			attrs, err = call(ctx, t.core, s, op, func(raw Session) ([]Attribute, error) {
-				return raw.Attributes(e.object, ckaModulus, ckaPublicExponent, ckaECPoint)
+				return raw.Attributes(e.object, publicAttributes(e.kind)...)
 			})
 			return err
 		})
@@ -58,6 +61,14 @@ func (t *Token) PublicKey(ctx context.Context, ref KeyRef) (PublicKey, error) {
 		return err
 	})
 	return out, err
+}
+
+// publicAttributes are those that hold the public key of a kind.
+func publicAttributes(kind Kind) []uint {
+	if kinds[kind].lattice != nil {
+		return []uint{ckaValue}
+	}
+	return []uint{ckaModulus, ckaPublicExponent, ckaECPoint}
 }
 
 func publicKey(kind Kind, attrs []Attribute) (PublicKey, error) {
@@ -94,6 +105,8 @@ func publicKey(kind Kind, attrs []Attribute) (PublicKey, error) {
 			return out, &Error{Op: op, Class: KeyInvalid, Err: err}
 		}
 		out.Key = key
+	case ckkMLDSA, ckkMLKEM:
+		return latticePublic(kind, value[ckaValue])
 	default:
 		return out, failf(op, KeyInvalid, "a key of another kind")
 	}

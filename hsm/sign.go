@@ -17,15 +17,22 @@ const (
 	SignPSS            // RSASSA-PSS on a digest, MGF1 and salt of the same digest
 	SignECDSA          // ECDSA on a digest
 	SignEd25519        // Ed25519 on the message itself
+	// SignEd25519ph is Ed25519ph (RFC 8032 section 5.1) on the message itself,
+	// whose SHA-512 the token makes, with an empty context.
+	SignEd25519ph
+	// SignMLDSA is ML-DSA (FIPS 204 algorithm 2) on the message itself, with an
+	// empty context; the token adds randomness.
+	SignMLDSA
 )
 
 // schemeKeys is the type of keys that sign by a scheme.
-var schemeKeys = map[Scheme]uint{SignPKCS1: ckkRSA, SignPSS: ckkRSA, SignECDSA: ckkEC, SignEd25519: ckkECEdwards}
+var schemeKeys = map[Scheme]uint{SignPKCS1: ckkRSA, SignPSS: ckkRSA, SignECDSA: ckkEC, SignEd25519: ckkECEdwards,
+	SignEd25519ph: ckkECEdwards, SignMLDSA: ckkMLDSA}
 
 // Signing says how to sign.
 type Signing struct {
 	Scheme Scheme
-	Hash   crypto.Hash // that made the digest; 0 for Ed25519
+	Hash   crypto.Hash // that made the digest; 0 for the schemes that take a message
 }
 
 // hashRow is what PKCS#11 and PKCS#1 call a hash.
@@ -49,14 +56,20 @@ var hashes = map[crypto.Hash]hashRow{
 	crypto.SHA512: {ckmSHA512, ckgMGF1SHA512, ckmSHA512HMAC, digestInfo(3, 64)},
 }
 
-// maxSignature is the longest signature: RSA-4096.
-const maxSignature = 512
+// maxSignature is the longest signature that a scheme makes: of RSA-4096 or of
+// ML-DSA-87.
+func (s Scheme) maxSignature() int {
+	if s == SignMLDSA {
+		return latticeRows[2].output
+	}
+	return 512
+}
 
-// MaxMessage bounds what Ed25519 signs and what MACs are made of.
+// MaxMessage bounds what Ed25519 and ML-DSA sign and what MACs are made of.
 const MaxMessage = 64 << 10
 
 // Sign signs with the private half of a key pair. For PKCS#1, PSS and ECDSA
-// data is the digest; Ed25519 signs data itself. An ECDSA signature is r and s,
+// data is the digest; Ed25519 and ML-DSA sign data itself. An ECDSA signature is r and s,
 // each as long as the curve's order; [ECDSASignatureDER] makes the form of
 // X9.62 of it.
 func (t *Token) Sign(ctx context.Context, ref KeyRef, how Signing, data []byte) ([]byte, error) {
@@ -71,7 +84,7 @@ func (t *Token) Sign(ctx context.Context, ref KeyRef, how Signing, data []byte) 
 	if how.Scheme == SignPKCS1 {
 		data = append(append([]byte(nil), hashes[how.Hash].prefix...), data...)
 	}
-	h := newHotCall(hotSign, mech, schemeKeys[how.Scheme], nil, nil, data, maxSignature)
+	h := newHotCall(hotSign, mech, schemeKeys[how.Scheme], nil, nil, data, how.Scheme.maxSignature())
 	defer h.release()
 	h.mech.Param = param
 	if err := t.core.hot(ctx, t.core.heavy, ref, ckoPrivateKey, h); err != nil {
@@ -83,11 +96,11 @@ func (t *Token) Sign(ctx context.Context, ref KeyRef, how Signing, data []byte) 
 // mechanism is the CKM and its parameters; it refuses data of a wrong length.
 func (how Signing) mechanism(data []byte) (mech uint, param []byte, err error) {
 	const op = "C_Sign"
-	if how.Scheme == SignEd25519 {
+	if m, ok := messageSchemes[how.Scheme]; ok {
 		if len(data) > MaxMessage {
 			return 0, nil, failf(op, BadInput, "a message of %d bytes is too long", len(data))
 		}
-		return ckmEdDSA, nil, nil
+		return m.Type, m.Param, nil
 	}
 	row, ok := hashes[how.Hash]
 	if !ok {
@@ -106,6 +119,22 @@ func (how Signing) mechanism(data []byte) (mech uint, param []byte, err error) {
 		return ckmECDSA, nil, nil
 	}
 	return 0, nil, failf(op, BadInput, "no such scheme: %d", how.Scheme)
+}
+
+// messageSchemes are the mechanisms of the schemes that hash by themselves.
+// CKM_ML_DSA without a parameter is hedged, with an empty context (PKCS#11 3.2).
+var messageSchemes = map[Scheme]Mechanism{
+	SignEd25519:   {Type: ckmEdDSA},
+	SignEd25519ph: {Type: ckmEdDSA, Param: eddsaPrehash()},
+	SignMLDSA:     {Type: ckmMLDSA},
+}
+
+// eddsaPrehash is a CK_EDDSA_PARAMS (PKCS#11 3.0 section 2.3.14): phFlag, a byte
+// that is aligned to the length of an empty context, and its null pointer.
+func eddsaPrehash() []byte {
+	p := make([]byte, 3*ulongSize)
+	p[0] = 1
+	return p
 }
 
 // ECDSASignatureDER encodes r and s, as tokens give them, as the ECDSA-Sig-Value

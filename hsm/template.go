@@ -12,11 +12,16 @@ var usageAttrs = [...]struct {
 }{
 	{UseEncrypt, ckaEncrypt}, {UseDecrypt, ckaDecrypt}, {UseSign, ckaSign}, {UseVerify, ckaVerify},
 	{UseDerive, ckaDerive}, {UseWrap, ckaWrap}, {UseUnwrap, ckaUnwrap},
+	{UseEncapsulate, ckaEncapsulate}, {UseDecapsulate, ckaDecapsulate},
 }
 
 // optionalUses may be left out of a template where they are false: some modules
 // refuse the attribute for some key types.
 const optionalUses = UseDerive | UseWrap | UseUnwrap
+
+// newUses are of PKCS#11 3.2 and stand in a template only where they are wanted:
+// older modules do not know the attributes.
+const newUses = UseEncapsulate | UseDecapsulate
 
 // keyAttrs are the attributes that every key of ours has, whoever makes it. No
 // default of a module is trusted. With all false, optional usages that are not
@@ -31,7 +36,7 @@ func keyAttrs(t Template, class uint, all bool, uses Usage) []Attribute {
 			continue
 		}
 		want := t.Usage&u.use != 0
-		if want || all || optionalUses&u.use == 0 {
+		if want || newUses&u.use == 0 && (all || optionalUses&u.use == 0) {
 			out = append(out, boolAttr(u.attr, want))
 		}
 	}
@@ -60,6 +65,9 @@ func publicTemplate(t Template, all bool) []Attribute {
 		return append(out, ulongAttr(ckaModulusBits, uint(row.bits)), //nolint:gosec // small constants
 			bytesAttr(ckaPublicExponent, []byte{1, 0, 1}))
 	}
+	if row.lattice != nil {
+		return append(out, ulongAttr(ckaParameterSet, row.lattice.set))
+	}
 	return append(out, bytesAttr(ckaECParams, row.params))
 }
 
@@ -85,13 +93,13 @@ func (t Template) check(op string) error {
 var objectAttrs = []uint{
 	ckaClass, ckaKeyType, ckaID, ckaLabel, ckaCheckValue, ckaPrivate, ckaSensitive, ckaExtractable, ckaLocal,
 	ckaEncrypt, ckaDecrypt, ckaSign, ckaVerify, ckaDerive, ckaWrap, ckaUnwrap,
-	ckaValueLen, ckaModulusBits, ckaModulus, ckaECParams,
+	ckaValueLen, ckaModulusBits, ckaModulus, ckaECParams, ckaParameterSet, ckaEncapsulate, ckaDecapsulate,
 }
 
 // describe makes an Object of the attributes that a token gave.
 func describe(attrs []Attribute) Object {
 	var o Object
-	var keyType uint
+	var keyType, set uint
 	var params []byte
 	isKey := false
 	for _, a := range attrs {
@@ -126,12 +134,16 @@ func describe(attrs []Attribute) Object {
 			}
 		case ckaECParams:
 			o.Bits, params = curveBits(a.Value), a.Value
+		case ckaParameterSet:
+			set = number
 		default:
 			o.Usage |= usageOf(a)
 		}
 	}
 	if isKey {
-		o.Kind = kindOf(keyType, o.Bits, params)
+		if o.Kind = latticeKind(keyType, set); o.Kind == NoKind {
+			o.Kind = kindOf(keyType, o.Bits, params)
+		}
 	}
 	return o
 }
@@ -176,6 +188,7 @@ func (t Template) differs(o Object, class uint) string {
 	note(string(o.ID) == string(t.ID), "CKA_ID")
 	note(o.Label == t.Label, "CKA_LABEL")
 	note(o.Bits == 0 || o.Bits == row.bits || t.padded && o.Bits == (row.bits+63)/64*64, "size")
+	note(row.lattice == nil || o.Kind == t.Kind, "CKA_PARAMETER_SET")
 	if class == ckoPublicKey {
 		note(t.Usage&publicUses&^o.Usage == 0, "usages")
 		return strings.Join(bad, ", ")
@@ -193,6 +206,6 @@ func (t Template) differs(o Object, class uint) string {
 
 // Usages of the two halves of a pair.
 const (
-	privateUses = UseDecrypt | UseSign | UseDerive | UseUnwrap
-	publicUses  = UseEncrypt | UseVerify | UseWrap
+	privateUses = UseDecrypt | UseSign | UseDerive | UseUnwrap | UseDecapsulate
+	publicUses  = UseEncrypt | UseVerify | UseWrap | UseEncapsulate
 )

@@ -18,7 +18,7 @@ func (t *Token) Verify(ctx context.Context, ref KeyRef, how Signing, data, signa
 	if err != nil {
 		return false, err
 	}
-	if len(signature) == 0 || len(signature) > maxSignature {
+	if len(signature) == 0 || len(signature) > how.Scheme.maxSignature() {
 		return false, nil
 	}
 	if how.Scheme == SignPKCS1 {

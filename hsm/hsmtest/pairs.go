@@ -31,8 +31,13 @@ func suiteKinds(t *testing.T, token *hsm.Token) {
 				suiteWrap(t, token, can)
 			case kind.Symmetric():
 				suiteMAC(t, token, kind)
+			case kind >= hsm.MLDSA44:
+				suiteLattice(t, token, kind, uses)
 			default:
 				suiteSign(t, token, kind, can)
+				if kind == hsm.Ed25519 && can.Prehash {
+					suitePrehash(t, token)
+				}
 				if uses&hsm.UseDecrypt != 0 {
 					suiteOAEP(t, token, kind, can)
 				}

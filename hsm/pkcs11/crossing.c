@@ -3,12 +3,18 @@
 #include "crossing.h"
 
 typedef sr_ulong (*get_list_fn)(struct sr_functions **);
+typedef sr_ulong (*get_interface_fn)(const char *, struct sr_version *, struct sr_interface **, sr_ulong);
 typedef sr_ulong (*init_fn)(sr_ulong, struct sr_mechanism *, sr_ulong);
 typedef sr_ulong (*data_fn)(sr_ulong, sr_byte *, sr_ulong, sr_byte *, sr_ulong *);
 typedef sr_ulong (*wrap_fn)(sr_ulong, struct sr_mechanism *, sr_ulong, sr_ulong, sr_byte *, sr_ulong *);
 typedef sr_ulong (*random_fn)(sr_ulong, sr_byte *, sr_ulong);
 typedef sr_ulong (*create_fn)(sr_ulong, struct sr_attribute *, sr_ulong, sr_ulong *);
 typedef sr_ulong (*attributes_fn)(sr_ulong, sr_ulong, struct sr_attribute *, sr_ulong);
+
+typedef sr_ulong (*encapsulate_fn)(sr_ulong, struct sr_mechanism *, sr_ulong, struct sr_attribute *, sr_ulong,
+	sr_byte *, sr_ulong *, sr_ulong *);
+typedef sr_ulong (*decapsulate_fn)(sr_ulong, struct sr_mechanism *, sr_ulong, struct sr_attribute *, sr_ulong,
+	sr_byte *, sr_ulong, sr_ulong *);
 
 #define SR_MAX_ATTRIBUTES 32
 #define CKR_ATTRIBUTE_SENSITIVE 0x11
@@ -36,6 +42,26 @@ struct sr_functions *sr_load(const char *path, const char **why)
 		*why = "C_GetFunctionList failed";
 		return NULL;
 	}
+	return list;
+}
+
+struct sr_functions_3_2 *sr_load_3_2(const char *path)
+{
+	struct sr_version wanted = {3, 2};
+	struct sr_interface *found = NULL;
+	struct sr_functions_3_2 *list;
+	get_interface_fn get;
+	void *lib = dlopen(path, RTLD_LAZY);
+
+	if (lib == NULL)
+		return NULL;
+	get = (get_interface_fn)dlsym(lib, "C_GetInterface");
+	if (get == NULL || get("PKCS 11", &wanted, &found, 0) != 0 || found == NULL || found->list == NULL)
+		return NULL;
+	/* The list is as long as its own version says, whatever was asked for. */
+	list = found->list;
+	if (list->version.major != 3 || list->version.minor < 2)
+		return NULL;
 	return list;
 }
 
@@ -105,11 +131,9 @@ sr_ulong sr_attributes(struct sr_functions *f, sr_ulong session, sr_ulong object
 	return rv;
 }
 
-struct sr_result sr_create(struct sr_functions *f, sr_ulong session,
-	const sr_ulong *types, const sr_ulong *lens, sr_ulong n, sr_byte *values)
+/* fill makes a template of values that stand one after the other. */
+static void fill(struct sr_attribute *a, const sr_ulong *types, const sr_ulong *lens, sr_ulong n, sr_byte *values)
 {
-	struct sr_attribute a[SR_MAX_ATTRIBUTES];
-	struct sr_result r = {0, 0}; /* len is the handle */
 	sr_ulong i;
 
 	for (i = 0; i < n; i++) {
@@ -118,6 +142,39 @@ struct sr_result sr_create(struct sr_functions *f, sr_ulong session,
 		a[i].len = lens[i];
 		values += lens[i];
 	}
+}
+
+struct sr_capsule sr_encapsulate(struct sr_functions_3_2 *f, sr_ulong session, sr_ulong mechanism, sr_ulong key,
+	const sr_ulong *types, const sr_ulong *lens, sr_ulong n, sr_byte *values, sr_byte *out, sr_ulong out_len)
+{
+	struct sr_attribute a[SR_MAX_ATTRIBUTES];
+	struct sr_mechanism m = {mechanism, NULL, 0};
+	struct sr_capsule r = {0, out_len, 0};
+
+	fill(a, types, lens, n, values);
+	r.rv = ((encapsulate_fn)f->fn[SR_ENCAPSULATE_KEY])(session, &m, key, a, n, out, &r.len, &r.key);
+	return r;
+}
+
+struct sr_capsule sr_decapsulate(struct sr_functions_3_2 *f, sr_ulong session, sr_ulong mechanism, sr_ulong key,
+	const sr_ulong *types, const sr_ulong *lens, sr_ulong n, sr_byte *values, sr_byte *in, sr_ulong in_len)
+{
+	struct sr_attribute a[SR_MAX_ATTRIBUTES];
+	struct sr_mechanism m = {mechanism, NULL, 0};
+	struct sr_capsule r = {0, in_len, 0};
+
+	fill(a, types, lens, n, values);
+	r.rv = ((decapsulate_fn)f->fn[SR_DECAPSULATE_KEY])(session, &m, key, a, n, in, in_len, &r.key);
+	return r;
+}
+
+struct sr_result sr_create(struct sr_functions *f, sr_ulong session,
+	const sr_ulong *types, const sr_ulong *lens, sr_ulong n, sr_byte *values)
+{
+	struct sr_attribute a[SR_MAX_ATTRIBUTES];
+	struct sr_result r = {0, 0}; /* len is the handle */
+
+	fill(a, types, lens, n, values);
 	r.rv = ((create_fn)f->fn[SR_CREATE_OBJECT])(session, a, n, &r.len);
 	return r;
 }

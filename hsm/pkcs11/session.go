@@ -138,6 +138,16 @@ func (s *session) Derive(m *hsm.Mechanism, base hsm.Handle, template []hsm.Attri
 	return hsm.Handle(h), code(err)
 }
 
+func (s *session) Encapsulate(m *hsm.Mechanism, public hsm.Handle, template []hsm.Attribute, out []byte) (int, hsm.Handle, error) {
+	n, h, err := s.m.fns.encapsulate(uint(s.h), m, uint(public), template, out)
+	return n, hsm.Handle(h), err
+}
+
+func (s *session) Decapsulate(m *hsm.Mechanism, private hsm.Handle, ciphertext []byte, template []hsm.Attribute) (hsm.Handle, error) {
+	h, err := s.m.fns.decapsulate(uint(s.h), m, uint(private), ciphertext, template)
+	return hsm.Handle(h), err
+}
+
 func (s *session) Random(p []byte) error { return s.m.fns.random(uint(s.h), p) }
 
 // attributes and mechanism translate to miekg's types.
