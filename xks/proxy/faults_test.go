@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -246,6 +247,32 @@ func TestHealth(t *testing.T) {
 		require.Eventually(t, func() bool { s := status(); return s == xks.Active || s == xks.Degraded }, 20*time.Second, 10*time.Millisecond)
 	}
 	reach(xks.Active, 0)
+}
+
+// The first use of the test key after a login may be a search for it. That it is slow once says nothing of other keys; a
+// key manager that stays slow is DEGRADED.
+func TestSlowOnceIsNotDegraded(t *testing.T) {
+	for name, tt := range map[string]struct {
+		slow int64 // probes
+		want xks.HealthStatus
+	}{"once": {1, xks.Active}, "always": {math.MaxInt64, xks.Degraded}} {
+		t.Run(name, func(t *testing.T) {
+			var clock, probes atomic.Int64
+			start := time.Now()
+			keys := &scripted{manager: xks.KeyManager{ID: "serial"}, probe: func(context.Context) error {
+				if probes.Add(1) <= tt.slow {
+					clock.Add(int64(time.Second))
+				}
+				return nil
+			}}
+			d := deploy(t, keys, func(c *proxy.Config, _ []proxy.Realm) {
+				c.Now = func() time.Time { return start.Add(time.Duration(clock.Load())) }
+			})
+			var seen xks.HealthStatus
+			require.Eventually(t, func() bool { seen = d.proxy.Realms()[0].Health; return seen != "" }, time.Minute, time.Millisecond)
+			assert.Equal(t, tt.want, seen)
+		})
+	}
 }
 
 func TestKeysThatCannotBeProbedAreActive(t *testing.T) {

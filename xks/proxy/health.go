@@ -130,7 +130,7 @@ func (m *monitor) due(p *probe) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	interval := probeEvery
-	if p.err != nil {
+	if p.err != nil || p.took > probeSlow {
 		interval = probeAgain
 	}
 	// A little early rather than a round late.
@@ -144,9 +144,11 @@ func (m *monitor) due(p *probe) bool {
 func (m *monitor) probe(ctx context.Context, p *probe) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	start := m.now()
-	err := p.prober.Probe(ctx)
-	end := m.now()
+	start, end, err := m.examine(ctx, p)
+	if err == nil && end.Sub(start) > probeSlow {
+		// The first use of the test key after a login may be a search for it, which says nothing of other keys.
+		start, end, err = m.examine(ctx, p)
+	}
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -161,6 +163,13 @@ func (m *monitor) probe(ctx context.Context, p *probe) {
 	if err != nil {
 		p.failed = end
 	}
+}
+
+// examine makes one probe and takes its time.
+func (m *monitor) examine(ctx context.Context, p *probe) (start, end time.Time, err error) {
+	start = m.now()
+	err = p.prober.Probe(ctx)
+	return start, m.now(), err
 }
 
 // answer makes the realm's health answer from what is cached.

@@ -183,6 +183,34 @@ func (k *Keys) Delete(ctx context.Context, id string) error {
 	return k.drop(ctx, id)
 }
 
+// Describe describes one key: of an object that is on the token, or of a row alone.
+func (k *Keys) Describe(ctx context.Context, id string) (Key, error) {
+	e, s, err := k.resolve(ctx, id)
+	switch {
+	case err == nil:
+		return e.describe(id, s), nil
+	case errors.Is(err, errDuplicate):
+		return Key{ID: id, Problem: problemDuplicate, Usage: s.Usage, Enabled: s.Enabled}, nil
+	case xks.NameOf(err) != xks.KeyNotFoundException:
+		return Key{}, fmt.Errorf("external key %q: %w", id, err)
+	case !k.hasRow(id):
+		return Key{}, fmt.Errorf("external key %q: %w", id, ErrNotFound)
+	}
+	return missing(id, s), nil
+}
+
+func (k *Keys) hasRow(id string) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	_, ok := k.settings[id]
+	return ok
+}
+
+// missing describes a row without an object.
+func missing(id string, s Settings) Key {
+	return (&entry{object: hsm.Object{KeyRef: hsm.KeyRef{ID: s.CKAID, Label: s.Label}}}).describe(id, s)
+}
+
 // List describes every key on the token that an external key id can name, and every row without an object. It reads
 // the whole token, and makes the requests that follow see what it saw.
 func (k *Keys) List(ctx context.Context) ([]Key, error) {
@@ -222,7 +250,7 @@ func (k *Keys) List(ctx context.Context) ([]Key, error) {
 	for id, s := range k.settings {
 		if byID[id] == nil {
 			delete(k.known, id)
-			keys = append(keys, (&entry{object: hsm.Object{KeyRef: hsm.KeyRef{ID: s.CKAID, Label: s.Label}}}).describe(id, s))
+			keys = append(keys, missing(id, s))
 		}
 	}
 	slices.SortFunc(keys, func(a, b Key) int { return strings.Compare(a.ID, b.ID) })

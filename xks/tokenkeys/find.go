@@ -18,20 +18,28 @@ type lookup struct {
 	err   error
 }
 
+// absence is what a search in vain came to, until when it is believed.
+type absence struct {
+	until time.Time
+	err   error
+}
+
 // Bounds of what is remembered of ids that do not exist, and of a search in the background.
 const (
 	absentFor     = 2 * time.Second
 	absentMost    = 4096
 	searchTimeout = time.Minute
+	// Searches hold the token's management lock in turn, and a session each while they wait for it.
+	searchesAtOnce = 2
 )
 
 // find searches the token, once however many callers wait, and remembers the result.
 func (k *Keys) find(ctx context.Context, id string) (*entry, error) {
 	k.mu.Lock()
-	if until, ok := k.absent[id]; ok {
-		if k.cfg.Now().Before(until) {
+	if a, ok := k.absent[id]; ok {
+		if k.cfg.Now().Before(a.until) {
 			k.mu.Unlock()
-			return nil, errNotFound
+			return nil, a.err
 		}
 		delete(k.absent, id)
 	}
@@ -58,13 +66,7 @@ func (k *Keys) find(ctx context.Context, id string) (*entry, error) {
 }
 
 func (k *Keys) search(ctx context.Context, id string, l *lookup) {
-	objects, err := k.objects(ctx, id)
-	switch {
-	case err != nil:
-		l.err = fault(ctx, err)
-	default:
-		l.entry, l.err = choose(objects)
-	}
+	l.entry, l.err = k.searchInTurn(ctx, id)
 	if l.err == nil {
 		k.warm(ctx, l.entry)
 	}
@@ -74,13 +76,27 @@ func (k *Keys) search(ctx context.Context, id string, l *lookup) {
 	switch {
 	case l.err == nil:
 		k.known[id] = l.entry
-	case l.err == errNotFound:
+	case l.err == errNotFound, l.err == errDuplicate:
 		if len(k.absent) >= absentMost {
 			clear(k.absent)
 		}
-		k.absent[id] = k.cfg.Now().Add(absentFor)
+		k.absent[id] = absence{k.cfg.Now().Add(absentFor), l.err}
 	}
 	close(l.done)
+}
+
+func (k *Keys) searchInTurn(ctx context.Context, id string) (*entry, error) {
+	select {
+	case k.searching <- struct{}{}:
+		defer func() { <-k.searching }()
+	case <-ctx.Done():
+		return nil, fault(ctx, ctx.Err())
+	}
+	objects, err := k.objects(ctx, id)
+	if err != nil {
+		return nil, fault(ctx, err)
+	}
+	return choose(objects)
 }
 
 // warm makes the token layer find the object and keep its handle, by using the key once. Its failure shows when the

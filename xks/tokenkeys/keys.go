@@ -25,6 +25,7 @@ type Token interface {
 	FindLabel(ctx context.Context, label string) ([]hsm.Object, error)
 	FindID(ctx context.Context, id []byte) ([]hsm.Object, error)
 	Objects(ctx context.Context, fn func(hsm.Object) error) error
+	Prime() <-chan struct{}
 	Health(ctx context.Context) error
 	Info() hsm.Info
 }
@@ -56,9 +57,9 @@ type Keys struct {
 	manager xks.KeyManager
 
 	mu       sync.RWMutex
-	known    map[string]*entry    // by external key id; immutable entries
-	absent   map[string]time.Time // ids that were looked for in vain, until when that is believed
-	looking  map[string]*lookup   // searches in progress
+	known    map[string]*entry  // by external key id; immutable entries
+	absent   map[string]absence // ids that were looked for in vain
+	looking  map[string]*lookup // searches in progress
 	settings map[string]Settings
 	probe    *hsm.KeyRef     // the test key; nil until it is found or made
 	warming  map[*entry]bool // keys that the token layer is being made to find again
@@ -70,6 +71,8 @@ type Keys struct {
 	background context.Context
 	cancel     context.CancelFunc
 	running    sync.WaitGroup
+	searching  chan struct{} // has room for the searches that may run at a time
+	ready      chan struct{} // closed when the first pass over the token is over
 }
 
 // entry is an object that an external key id was resolved to.
@@ -111,8 +114,9 @@ func Open(ctx context.Context, cfg Config) (*Keys, error) {
 		return nil, fmt.Errorf("tokenkeys: load settings: %w", err)
 	}
 	k := &Keys{
-		cfg: cfg, known: map[string]*entry{}, absent: map[string]time.Time{}, looking: map[string]*lookup{},
-		settings: map[string]Settings{}, warming: map[*entry]bool{},
+		cfg: cfg, known: map[string]*entry{}, absent: map[string]absence{}, looking: map[string]*lookup{},
+		settings: map[string]Settings{}, warming: map[*entry]bool{}, searching: make(chan struct{}, searchesAtOnce),
+		ready: make(chan struct{}),
 	}
 	k.background, k.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for id, s := range settings {
@@ -126,14 +130,21 @@ func Open(ctx context.Context, cfg Config) (*Keys, error) {
 	if _, err := k.testKey(ctx); err != nil {
 		cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "token has no test key yet", slog.String("token", info.Label), slog.Any("error", err))
 	}
-	// One pass over the token finds all keys at once; until it is done they are found one by one.
+	// One pass over the token finds all keys at once; until it is done they are found one by one. After later logins
+	// the token makes such a pass by itself.
 	k.spawn(func(ctx context.Context) {
+		defer close(k.ready)
 		if _, err := k.List(ctx); err != nil {
 			cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "external keys are found one by one", slog.String("token", info.Label), slog.Any("error", err))
 		}
+		cfg.Token.Prime()
 	})
 	return k, nil
 }
+
+// Ready is closed once the first pass over the token is over, whether it succeeded or not: from then on a call with a
+// key that is there costs no search of the token.
+func (k *Keys) Ready() <-chan struct{} { return k.ready }
 
 // Close ends what runs in the background and waits for it. The token stays open: it is the caller's. Closing twice is
 // harmless, and keys that were found can still be used.

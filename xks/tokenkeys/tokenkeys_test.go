@@ -486,6 +486,8 @@ func (s *softwareToken) FindLabel(_ context.Context, label string) ([]hsm.Object
 
 func (s *softwareToken) Objects(context.Context, func(hsm.Object) error) error { return nil }
 
+func (s *softwareToken) Prime() <-chan struct{} { return nil }
+
 func (s *softwareToken) Seal(_ context.Context, _ hsm.KeyRef, aad, plaintext, dst []byte) ([]byte, error) {
 	iv := make([]byte, 12)
 	return s.gcm.Seal(append(dst, iv...), iv, plaintext, aad), nil
@@ -579,6 +581,75 @@ func (s *slowToken) FindLabel(ctx context.Context, label string) ([]hsm.Object, 
 }
 
 func (s *slowToken) Objects(context.Context, func(hsm.Object) error) error { return nil }
+
+// After the pass at the start no key is searched for, nor after the token was lost; an id that several keys answer to is
+// still refused, and a key that comes later is still found.
+func TestFirstUseNeedsNoSearch(t *testing.T) {
+	ctx := context.Background()
+	f := hsmtest.Fault(t, "xks")
+	token := f.Open("xks")
+	const n = 12
+	for i := range n {
+		generate(t, token, fmt.Sprintf("id-%d", i), fmt.Sprintf("key-%d", i), hsm.AES256, hsm.UseEncrypt|hsm.UseDecrypt)
+	}
+	generate(t, token, "one", "twice", hsm.AES256, hsm.UseEncrypt|hsm.UseDecrypt)
+	generate(t, token, "two", "twice", hsm.AES256, hsm.UseEncrypt|hsm.UseDecrypt)
+	keys, err := tokenkeys.Open(ctx, tokenkeys.Config{Token: token})
+	require.NoError(t, err)
+	t.Cleanup(keys.Close)
+	<-keys.Ready()
+	useAll := func() {
+		t.Helper()
+		f.ResetCalls()
+		for i := range n {
+			_, err := keys.Encrypt(ctx, fmt.Sprintf("key-%d", i), []byte("p"), nil)
+			require.NoError(t, err)
+		}
+		require.NoError(t, keys.Probe(ctx))
+		require.Zero(t, f.Calls()["C_FindObjectsInit"])
+	}
+	useAll()
+	f.Set("lose-sessions")
+	require.Eventually(t, func() bool { return keys.Probe(ctx) == nil && token.Stats().Epoch == 2 }, time.Minute, 10*time.Millisecond)
+	<-token.Prime()
+	useAll()
+
+	for range 2 { // the second time, it is remembered
+		_, err = keys.Encrypt(ctx, "twice", []byte("p"), nil)
+		require.Equal(t, xks.InvalidStateException, xks.NameOf(err))
+	}
+	require.Equal(t, 1, f.Calls()["C_FindObjectsInit"])
+	generate(t, token, "late", "late", hsm.AES256, hsm.UseEncrypt|hsm.UseDecrypt)
+	_, err = keys.Encrypt(ctx, "late", []byte("p"), nil)
+	require.NoError(t, err)
+}
+
+func TestDescribe(t *testing.T) {
+	ctx := context.Background()
+	store := &tokenkeys.Memory{}
+	keys, token := open(t, func(c *tokenkeys.Config) { c.Store = store })
+	made := create(t, keys, "made")
+	got, err := keys.Describe(ctx, "made")
+	require.NoError(t, err)
+	assert.Equal(t, made, got)
+	generate(t, token, "one", "twice", hsm.AES256, hsm.UseEncrypt|hsm.UseDecrypt)
+	generate(t, token, "two", "twice", hsm.AES256, hsm.UseEncrypt|hsm.UseDecrypt)
+	got, err = keys.Describe(ctx, "twice")
+	require.NoError(t, err)
+	assert.Equal(t, "several objects answer to this id", got.Problem)
+	_, err = keys.Describe(ctx, "none")
+	require.ErrorIs(t, err, tokenkeys.ErrNotFound)
+
+	raw, err := hex.DecodeString(made.CKAID)
+	require.NoError(t, err)
+	_, err = token.Destroy(ctx, hsm.KeyRef{ID: raw, Label: "made"})
+	require.NoError(t, err)
+	_, err = keys.Encrypt(ctx, "made", []byte("p"), nil)
+	require.Error(t, err)
+	got, err = keys.Describe(ctx, "made")
+	require.NoError(t, err)
+	assert.Equal(t, "no object on the token", got.Problem)
+}
 
 func TestUsageText(t *testing.T) {
 	for _, u := range []tokenkeys.Usage{tokenkeys.UseNone, tokenkeys.UseEncrypt, tokenkeys.UseDecrypt, tokenkeys.UseBoth} {

@@ -119,7 +119,7 @@ func Open(ctx context.Context, o Options) (*Appliance, error) {
 		a.clock = realClock{}
 	}
 	for _, step := range []func(context.Context) error{
-		a.openDir, a.openDatabase, a.openTokens, a.openVault, a.openAudit, a.openPrincipals, a.openStores, a.openServices, a.openProxy,
+		a.openDir, a.openDatabase, a.openTokens, a.openVault, a.openAudit, a.openPrincipals, a.openStores, a.openServices, a.openProxy, a.primeTokens,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())

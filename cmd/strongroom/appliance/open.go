@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"time"
 
 	"github.com/strongroom/strongroom/cmd/strongroom/config"
 	"github.com/strongroom/strongroom/cmd/strongroom/principals"
@@ -85,6 +87,34 @@ func (a *Appliance) openTokens(ctx context.Context) error {
 		b := hsmstore.NewDefault(t).AllSpecs()
 		a.defaults[region] = b
 		a.onClose(b)
+	}
+	return nil
+}
+
+// primeWait bounds how long the start waits until the tokens' keys are known. Past it the appliance serves, and the first
+// use of a key may cost a search of its token.
+const primeWait = 15 * time.Second
+
+// primeTokens finds the keys of all tokens in one pass over each, so that no first use has to search for its key.
+func (a *Appliance) primeTokens(ctx context.Context) error {
+	var passes []<-chan struct{}
+	for _, b := range a.defaults {
+		passes = append(passes, b.Token().Prime())
+	}
+	for _, k := range a.xksKeys {
+		passes = append(passes, k.Ready())
+	}
+	wait := time.NewTimer(primeWait)
+	defer wait.Stop()
+	for _, done := range passes {
+		select {
+		case <-done:
+		case <-wait.C:
+			a.log.LogAttrs(ctx, slog.LevelWarn, "the tokens' keys are still being listed; until that is over, the first use of a key takes longer")
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 	return nil
 }

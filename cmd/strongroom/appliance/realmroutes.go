@@ -205,16 +205,11 @@ func (a *Appliance) changeExternalKey(ctx context.Context, realm, id string, cha
 
 // key describes one key.
 func (r *servedRealm) key(ctx context.Context, id string) (tokenkeys.Key, error) {
-	all, err := r.keys.List(ctx)
-	if err != nil {
-		return tokenkeys.Key{}, err
+	k, err := r.keys.Describe(ctx, id)
+	if errors.Is(err, tokenkeys.ErrNotFound) {
+		return k, admin.NotFound(err)
 	}
-	for _, k := range all {
-		if k.ID == id {
-			return k, nil
-		}
-	}
-	return tokenkeys.Key{}, admin.NotFound(fmt.Errorf("external key %q: %w", id, tokenkeys.ErrNotFound))
+	return k, err
 }
 
 // deleteExternalKey destroys a key for good. Without force it must be disabled, so that its loss has been tried out, and

@@ -105,24 +105,23 @@ func (a *Appliance) EnsureXKSKeys(ctx context.Context, realm string, ids []strin
 }
 
 func ensureKeys(ctx context.Context, keys *tokenkeys.Keys, ids []string) error {
-	present, err := keys.List(ctx)
-	if err != nil {
-		return err
-	}
-	state := map[string]*tokenkeys.Key{}
-	for i := range present {
-		state[present[i].ID] = &present[i]
+	select {
+	case <-keys.Ready(): // what the pass sees need not be searched for
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	for _, id := range ids {
-		k := state[id]
-		if k != nil && k.Problem == "" {
+		k, err := keys.Describe(ctx, id)
+		switch {
+		case err == nil && k.Problem == "":
 			continue
-		}
-		if k != nil {
+		case err == nil:
 			// A crash left its row without an object.
 			if err := keys.Delete(ctx, id); err != nil {
 				return err
 			}
+		case !errors.Is(err, tokenkeys.ErrNotFound):
+			return err
 		}
 		if _, err := keys.Create(ctx, id, tokenkeys.UseBoth); err != nil {
 			return err
