@@ -94,7 +94,7 @@ func (c *condition) compileNull(texts []string) error {
 
 // holds decides the condition (IAM user guide, "Conditions with multiple context keys or values" and "Single-valued vs.
 // multivalued context keys"). A key that is not in the request's context fails a condition, but fulfils a negated operator,
-// IfExists and ForAllValues.
+// IfExists and ForAllValues; the latter also where all that is there is empty text, which AWS calls a null dataset.
 func (c *condition) holds(e *evaluation) bool {
 	var room [4]string
 	values := e.values(&c.key, room[:0])
@@ -103,6 +103,9 @@ func (c *condition) holds(e *evaluation) bool {
 	}
 	if len(values) == 0 {
 		return c.ifExists || c.set == forAllValues || c.set == single && c.negated
+	}
+	if c.set == forAllValues && !slices.ContainsFunc(values, func(v string) bool { return v != "" }) {
+		return true
 	}
 	// A key with several values under no qualifier: one that fits is enough, but a negated operator wants none to equal.
 	any := c.set == forAnyValue || c.set == single && !c.negated

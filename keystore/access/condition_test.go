@@ -45,6 +45,7 @@ func TestOperators(t *testing.T) {
 		"x:text": {"Apple"}, "x:number": {"10"}, "x:date": {"2026-03-01T12:00:00Z"}, "x:bool": {"true"}, "x:binary": {"QmluCg=="},
 		"x:ip": {"203.0.113.9"}, "x:ip6": {"2001:db8::1"}, "x:arn": {"arn:aws:sns:us-west-2:111122223333:topic:a:b"},
 		"x:list": {"red", "green"}, "x:one": {"red"}, "x:star": {"a*c"}, "x:user": {"alice"}, "x:word": {"ten"}, "x:empty": {},
+		"x:endless": {"-Inf"}, "x:epoch": {"1772366400.5"}, "x:blank": {""},
 	}
 	tests := []struct {
 		condition string
@@ -82,6 +83,11 @@ func TestOperators(t *testing.T) {
 		{`{"NumericGreaterThan":{"x:number":9}}`, true},
 		{`{"NumericGreaterThanEquals":{"x:number":"1e1"}}`, true},
 		{`{"NumericLessThan":{"x:none":10}}`, false},
+		{`{"NumericLessThan":{"x:endless":10}}`, false}, // no number of JSON's
+		{`{"NumericLessThanEquals":{"x:epoch":"1772366400.5"}}`, true},
+		{`{"NumericLessThan":{"x:epoch":"1772366400.5"}}`, false},
+		{`{"DateGreaterThan":{"x:epoch":"2026-03-01T12:00:00Z"}}`, true},
+		{`{"DateLessThan":{"x:epoch":"2026-03-01T12:00:01Z"}}`, true},
 		{`{"DateEquals":{"x:date":"2026-03-01T12:00:00Z"}}`, true},
 		{`{"DateEquals":{"x:date":"2026-03-01T13:00:00+01:00"}}`, true},
 		{`{"DateEquals":{"x:date":"1772366400"}}`, true},
@@ -116,6 +122,9 @@ func TestOperators(t *testing.T) {
 		{`{"ArnNotEquals":{"x:arn":"arn:aws:sqs:*:*:*"}}`, true},
 		{`{"ArnNotLike":{"x:arn":"arn:aws:sns:*:*:*"}}`, false},
 		{`{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::${aws:PrincipalAccount}:user/*"}}`, true},
+		{`{"ArnLike":{"x:arn":"arn:aws:*:${aws:PrincipalAccount}:topic:*"}}`, false}, // with variables neither
+		{`{"ArnLike":{"x:arn":"arn:aws:*:*:${aws:PrincipalAccount}:topic:*"}}`, true},
+		{`{"ArnEquals":{"aws:PrincipalArn":"${aws:PrincipalArn}"}}`, true},
 		{`{"Null":{"x:none":"true"}}`, true},
 		{`{"Null":{"x:none":"false"}}`, false},
 		{`{"Null":{"x:text":"false"}}`, true},
@@ -129,6 +138,8 @@ func TestOperators(t *testing.T) {
 		{`{"ForAllValues:StringEquals":{"x:none":["red"]}}`, true},
 		{`{"ForAllValues:StringNotEquals":{"x:list":["blue"]}}`, true},
 		{`{"ForAllValues:StringNotEquals":{"x:list":["red"]}}`, false},
+		{`{"ForAllValues:StringEquals":{"x:blank":["red"]}}`, true}, // a null dataset
+		{`{"ForAnyValue:StringEquals":{"x:blank":["red"]}}`, false},
 		{`{"ForAnyValue:StringEquals":{"x:list":["green","blue"]}}`, true},
 		{`{"ForAnyValue:StringEquals":{"x:list":["blue"]}}`, false},
 		{`{"ForAnyValue:StringEquals":{"x:none":["blue"]}}`, false},

@@ -27,7 +27,7 @@ type Decision struct {
 	Allowed  bool
 	Reason   Reason
 	Key      *Statement      // of the key policy; nil where none took part
-	Identity *Statement      // of the principal's policies; nil where none took part
+	Identity *Statement      // of the principal's policies: that took part, or would have if the key policy did not allow
 	Policy   int             // which of Caller.Policies Identity is in, from 0
 	Grant    *keystore.Grant // that allowed
 	Cause    error           // with UnreadablePolicy, for the log

@@ -215,7 +215,7 @@ func combine(r *Request, key keyFindings, own *Statement, policy int) Decision {
 	case c.Root:
 		return Decision{Allowed: true, Reason: AllowedToRoot, Key: first(key.allow, key.account)}
 	case key.allow != nil && c.Account == r.Key.Account:
-		return Decision{Allowed: true, Reason: AllowedByKeyPolicy, Key: key.allow}
+		return Decision{Allowed: true, Reason: AllowedByKeyPolicy, Key: key.allow, Identity: own, Policy: policy}
 	case own != nil: // handed over, or another account's key: both sides must allow
 		return Decision{Allowed: true, Reason: AllowedByIdentityPolicy, Key: first(key.allow, key.account), Identity: own, Policy: policy}
 	default:

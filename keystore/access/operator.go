@@ -77,8 +77,8 @@ type numberOperand struct {
 
 func compileNumber(compare func(v, p float64) bool) func(string, bool) (operand, error) {
 	return func(value string, _ bool) (operand, error) {
-		n, err := strconv.ParseFloat(value, 64)
-		if err != nil {
+		n, ok := parseNumber(value)
+		if !ok {
 			return nil, fmt.Errorf("%q is not a number", value)
 		}
 		return &numberOperand{n, compare}, nil
@@ -86,8 +86,18 @@ func compileNumber(compare func(v, p float64) bool) func(string, bool) (operand,
 }
 
 func (o *numberOperand) equals(_ *evaluation, value string) bool {
-	n, err := strconv.ParseFloat(value, 64)
-	return err == nil && o.compare(n, o.number)
+	n, ok := parseNumber(value)
+	return ok && o.compare(n, o.number)
+}
+
+// parseNumber reads an integer or a decimal number, as JSON has it. What Go reads besides ("NaN", "Inf", hexadecimal, "_") is
+// none.
+func parseNumber(s string) (float64, bool) {
+	if strings.Trim(s, "+-.0123456789eE") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	return n, err == nil
 }
 
 type dateOperand struct {
@@ -125,8 +135,21 @@ func parseDate(s string) (time.Time, bool) {
 		d, err := time.Parse("2006", s)
 		return d, err == nil
 	}
-	seconds, err := strconv.ParseInt(s, 10, 64)
-	return time.Unix(seconds, 0), err == nil
+	return parseEpoch(s)
+}
+
+// parseEpoch reads seconds since 1970, perhaps with a fraction as the API writes times ("1546257599.5").
+func parseEpoch(s string) (time.Time, bool) {
+	whole, fraction, _ := strings.Cut(s, ".")
+	seconds, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || len(fraction) > 9 {
+		return time.Time{}, false
+	}
+	nanos := uint64(0)
+	if fraction != "" {
+		nanos, err = strconv.ParseUint(fraction+"000000000"[len(fraction):], 10, 64)
+	}
+	return time.Unix(seconds, int64(nanos)), err == nil
 }
 
 type boolOperand bool
@@ -183,41 +206,56 @@ func (o netOperand) equals(_ *evaluation, value string) bool {
 // arnParts is the number of parts of an ARN that colons part: the last may hold more colons.
 const arnParts = 6
 
-// arnOperand compares part by part, so that a wildcard reaches no further than its part.
+// arnOperand compares part by part, so that neither a wildcard nor a variable's value reaches further than its part.
 type arnOperand struct {
-	parts [arnParts]pattern
-	whole *pattern // with variables, or too few parts: compared as one text
+	parts []pattern // arnParts of them; one that takes everything for "*"
 }
 
 func compileARN(value string, vars bool) (operand, error) {
-	whole := compile(value, options{wild: true, vars: vars})
-	texts := strings.SplitN(value, ":", arnParts)
-	if whole.vars || len(texts) < arnParts {
+	texts := arnTexts(value, vars)
+	if len(texts) < arnParts {
+		whole := compile(value, options{wild: true, vars: vars})
 		if !whole.vars && strings.Trim(value, "*") != "" {
 			return nil, fmt.Errorf("%q is not an ARN", value)
 		}
-		return &arnOperand{whole: &whole}, nil
+		return &arnOperand{parts: []pattern{whole}}, nil // "*", or a variable that holds a whole ARN
 	}
-	o := &arnOperand{}
+	o := &arnOperand{parts: make([]pattern, arnParts)}
 	for i, text := range texts {
 		o.parts[i] = compile(text, options{wild: true, vars: vars})
 	}
 	return o, nil
 }
 
-func (o *arnOperand) equals(e *evaluation, value string) bool {
-	if o.whole != nil {
-		return o.whole.matches(e, value, false)
+// arnTexts parts an ARN of a policy at its colons, at most into arnParts. Those inside of variables ("${aws:username}") part
+// nothing.
+func arnTexts(value string, vars bool) []string {
+	var out []string
+	from := 0
+	for i := 0; i < len(value) && len(out) < arnParts-1; i++ {
+		switch {
+		case vars && strings.HasPrefix(value[i:], "${"):
+			if end := strings.IndexByte(value[i:], '}'); end > 0 {
+				i += end
+			}
+		case value[i] == ':':
+			out = append(out, value[from:i])
+			from = i + 1
+		}
 	}
+	return append(out, value[from:])
+}
+
+func (o *arnOperand) equals(e *evaluation, value string) bool {
 	for i := range o.parts {
 		piece := value
-		if i < arnParts-1 {
+		if i < len(o.parts)-1 {
 			var more bool
 			if piece, value, more = strings.Cut(value, ":"); !more {
 				return false
 			}
 		}
-		if !match(&o.parts[i], piece) {
+		if !o.parts[i].matches(e, piece, false) {
 			return false
 		}
 	}

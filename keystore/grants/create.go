@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -71,13 +72,21 @@ func (s *Service) CreateGrant(ctx context.Context, c *keystore.Caller, in *Creat
 		return nil, err
 	}
 	g.Created = s.now()
-	return s.store(ctx, k, g, in.DryRun)
+	return s.store(ctx, k, conn, g, in.DryRun)
 }
 
 // store inserts the grant unless one of its name and parameters is there, whose id it answers then.
-func (s *Service) store(ctx context.Context, k *keystore.Key, g *keystore.Grant, dryRun bool) (*CreateOutput, error) {
+func (s *Service) store(ctx context.Context, k *keystore.Key, conn keystore.ConnState, g *keystore.Grant, dryRun bool) (*CreateOutput, error) {
 	id := g.ID
 	err := s.cfg.DB.Update(ctx, func(tx keystore.Tx) error {
+		// The key was admitted as it was: it may have been disabled or doomed since.
+		now, err := tx.Key(k.Region, k.ID)
+		if err != nil {
+			return keyGone(err, k)
+		}
+		if err := keystore.Admit(keystore.ActionCreateGrant, now, conn); err != nil {
+			return err
+		}
 		if err := s.principalsExist(tx, g); err != nil {
 			return err
 		}
@@ -129,7 +138,7 @@ func existing(tx keystore.Tx, g *keystore.Grant) (string, error) {
 // authorise has the gate decide, and gives the grant that allowed it; nil where a policy did.
 func (s *Service) authorise(ctx context.Context, c *keystore.Caller, k *keystore.Key, g *keystore.Grant, tokens []string) (*keystore.Grant, error) {
 	r := &access.Request{Caller: c, Action: keystore.ActionCreateGrant, Key: k, GrantTokens: tokens, Now: s.cfg.Clock.Now(),
-		Conditions:  conditions(g),
+		EncryptionContext: constraintContext(g), Conditions: conditions(g),
 		AcceptGrant: func(parent *keystore.Grant) bool { return access.GrantCovers(parent, g) }}
 	d, err := s.cfg.Gate.Authorize(ctx, r)
 	if err != nil {
@@ -141,15 +150,29 @@ func (s *Service) authorise(ctx context.Context, c *keystore.Caller, k *keystore
 	return d.Grant, nil
 }
 
-// conditions are the condition keys of CreateGrant (developer guide, "AWS KMS condition keys").
-func conditions(g *keystore.Grant) map[string][]string {
-	m := map[string][]string{
-		"kms:GrantOperations":       g.Operations,
-		"kms:GranteePrincipal":      {g.Grantee},
-		"kms:GrantIsForAWSResource": {"false"},
+// constraintContext is the encryption context that condition keys show of CreateGrant and RetireGrant: that of the grant's
+// constraints, for the requests themselves have none (developer guide, "kms:EncryptionContext:context-key").
+func constraintContext(g *keystore.Grant) map[string]string {
+	if len(g.ContextSubset) == 0 {
+		return g.ContextEquals
 	}
-	if g.Retiring != "" {
-		m["kms:RetiringPrincipal"] = []string{g.Retiring}
+	all := maps.Clone(g.ContextSubset)
+	maps.Copy(all, g.ContextEquals)
+	return all
+}
+
+// conditions are the condition keys of CreateGrant (developer guide, "AWS KMS condition keys"). A member that is not in the
+// request has none.
+func conditions(g *keystore.Grant) map[string][]string {
+	m := map[string][]string{"kms:GrantOperations": g.Operations, "kms:GrantIsForAWSResource": {"false"}}
+	for key, value := range map[string]string{
+		"kms:GranteePrincipal": g.Grantee, "kms:GranteeServicePrincipal": g.GranteeService,
+		"kms:RetiringPrincipal": g.Retiring, "kms:RetiringServicePrincipal": g.RetiringService,
+		"kms:GrantConstraintSourceArn": g.SourceARN,
+	} {
+		if value != "" {
+			m[key] = []string{value}
+		}
 	}
 	if len(g.ContextEquals) > 0 {
 		m["kms:GrantConstraintType"] = append(m["kms:GrantConstraintType"], "EncryptionContextEquals")

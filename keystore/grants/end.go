@@ -65,7 +65,7 @@ func (in *RetireInput) target() (string, string, error) {
 // mayRetire decides about RetireGrant. A policy alone gives no permission, except to principals to whom the issuing account
 // hands it on; an explicit deny holds against everyone.
 func (s *Service) mayRetire(ctx context.Context, c *keystore.Caller, k *keystore.Key, g *keystore.Grant) error {
-	r := &access.Request{Caller: c, Action: keystore.ActionRetireGrant, Key: k, Now: s.cfg.Clock.Now(),
+	r := &access.Request{Caller: c, Action: keystore.ActionRetireGrant, Key: k, Now: s.cfg.Clock.Now(), EncryptionContext: constraintContext(g),
 		AcceptGrant: func(other *keystore.Grant) bool { return other.ID == g.ID }}
 	d, err := s.cfg.Gate.Authorize(ctx, r)
 	if err != nil {
@@ -77,7 +77,8 @@ func (s *Service) mayRetire(ctx context.Context, c *keystore.Caller, k *keystore
 	}
 	account := c.Root && (g.Issuer == c.Principal || g.Retiring == c.Account || g.Retiring == c.Principal)
 	grantee := g.Grantee == c.Principal && slices.Contains(g.Operations, string(keystore.ActionRetireGrant))
-	if account || grantee || g.Retiring == c.Principal || d.Reason == access.AllowedByIdentityPolicy {
+	own := d.Allowed && d.Identity != nil // their own policies give the permission
+	if account || grantee || g.Retiring == c.Principal || own {
 		return nil
 	}
 	d.Allowed = false

@@ -299,3 +299,83 @@ func TestGrantableFollowsTheKey(t *testing.T) {
 		assert.Equal(t, c.want, grants.Grantable(c.key, c.op), "%s %s", c.key.Spec, c.op)
 	}
 }
+
+// What a policy can ask of CreateGrant and RetireGrant (developer guide, "AWS KMS condition keys").
+func TestConditionsOnGrants(t *testing.T) {
+	const service = "us-east-1.supportauthz.amazonaws.com"
+	for name, c := range map[string]struct {
+		condition string
+		in        grants.CreateInput
+		want      bool
+	}{
+		"context of the constraints": {`{"StringEquals":{"kms:EncryptionContext:team":"a"}}`,
+			grants.CreateInput{GranteePrincipal: alice, EncryptionContextSubset: map[string]string{"team": "a"}}, true},
+		"another context": {`{"StringEquals":{"kms:EncryptionContext:team":"a"}}`,
+			grants.CreateInput{GranteePrincipal: alice, EncryptionContextEquals: map[string]string{"team": "b"}}, false},
+		"no constraint": {`{"StringEquals":{"kms:EncryptionContext:team":"a"}}`, grants.CreateInput{GranteePrincipal: alice}, false},
+		"keys of both constraints": {`{"ForAllValues:StringEquals":{"kms:EncryptionContextKeys":["team"]}}`, grants.CreateInput{GranteePrincipal: alice,
+			EncryptionContextSubset: map[string]string{"team": "a"}, EncryptionContextEquals: map[string]string{"team": "a", "more": "b"}}, false},
+		"grantee":             {`{"StringEquals":{"kms:GranteePrincipal":"` + alice + `"}}`, grants.CreateInput{GranteePrincipal: alice}, true},
+		"no retiring service": {`{"Null":{"kms:RetiringServicePrincipal":"true"}}`, grants.CreateInput{GranteePrincipal: alice}, true},
+		"a service has no ARN": {`{"Null":{"kms:GranteePrincipal":"true"}}`, grants.CreateInput{GranteeServicePrincipal: service,
+			RetiringServicePrincipal: service, SourceARN: "arn:aws:rds:us-east-1:" + account + ":db:orders"}, true},
+		"services and source": {`{"StringEquals":{"kms:GranteeServicePrincipal":"` + service + `","kms:RetiringServicePrincipal":"` + service +
+			`"},"ArnLike":{"kms:GrantConstraintSourceArn":"arn:aws:rds:*:*:db:*"}}`, grants.CreateInput{GranteeServicePrincipal: service,
+			RetiringServicePrincipal: service, SourceARN: "arn:aws:rds:us-east-1:" + account + ":db:orders"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, nil, 0)
+			c.in.KeyID, c.in.Operations = string(b.key.ID), []string{"Encrypt"}
+			may := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"kms:CreateGrant","Resource":"*","Condition":` + c.condition + `}]}`
+			_, err := b.CreateGrant(t.Context(), caller(carol, may), &c.in)
+			if c.want {
+				require.NoError(t, err)
+			} else {
+				require.Equal(t, keystore.KindAccessDenied, keystore.KindOf(err), "%v", err)
+			}
+		})
+	}
+}
+
+// Who may retire by their own policies may also where the key policy names them.
+func TestRetireByOwnPolicyBesideTheKeyPolicy(t *testing.T) {
+	b := newBench(t, func(k *keystore.Key) {
+		k.Policy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["` + keystore.RootARN(account) + `","` + carol +
+			`"]},"Action":"kms:*","Resource":"*"}]}`
+	}, 0)
+	out, err := b.CreateGrant(t.Context(), root(), &grants.CreateInput{KeyID: string(b.key.ID), GranteePrincipal: alice, Operations: []string{"Encrypt"}})
+	require.NoError(t, err)
+	_, err = b.RetireGrant(t.Context(), caller(carol), &grants.RetireInput{GrantToken: out.GrantToken})
+	require.Equal(t, keystore.KindAccessDenied, keystore.KindOf(err), "a key policy alone gives no permission")
+	may := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"kms:RetireGrant","Resource":"*"}]}`
+	_, err = b.RetireGrant(t.Context(), caller(carol, may), &grants.RetireInput{GrantToken: out.GrantToken})
+	require.NoError(t, err)
+}
+
+// before runs something once, between the service's decision and its change.
+type before struct {
+	keystore.DB
+	do func()
+}
+
+func (b *before) Update(ctx context.Context, fn func(tx keystore.Tx) error) error {
+	if do := b.do; do != nil {
+		b.do = nil
+		do()
+	}
+	return b.DB.Update(ctx, fn)
+}
+
+// A key that is disabled after it was admitted gets no grant any more.
+func TestKeyThatIsDisabledMeanwhile(t *testing.T) {
+	b := newBench(t, nil, 0)
+	late := &before{DB: b.db}
+	late.do = func() {
+		k := b.key.Clone()
+		k.State = keystore.Disabled
+		require.NoError(t, b.db.Update(t.Context(), func(tx keystore.Tx) error { return tx.UpdateKey(k) }))
+	}
+	s := grants.New(grants.Config{DB: late, Resolver: connected{}, Gate: b.gate, Clock: fixedClock{}, Random: rand.Reader})
+	_, err := s.CreateGrant(t.Context(), root(), &grants.CreateInput{KeyID: string(b.key.ID), GranteePrincipal: alice, Operations: []string{"Encrypt"}})
+	require.Equal(t, keystore.KindDisabled, keystore.KindOf(err), "%v", err)
+}

@@ -110,14 +110,19 @@ func (d *design) checkOrigin(in *CreateKeyInput) error {
 	return nil
 }
 
-// conditions are the condition keys of CreateKey.
+// conditions are the condition keys of CreateKey, two of them under their old names too.
 func (d *design) conditions(in *CreateKeyInput) map[string][]string {
 	m := map[string][]string{
 		"kms:KeySpec":                        {string(d.info.Spec)},
 		"kms:KeyUsage":                       {string(d.usage)},
+		"kms:CustomerMasterKeySpec":          {string(d.info.Spec)},
+		"kms:CustomerMasterKeyUsage":         {string(d.usage)},
 		"kms:KeyOrigin":                      {string(d.origin)},
 		"kms:MultiRegion":                    {strconv.FormatBool(in.MultiRegion)},
 		"kms:BypassPolicyLockoutSafetyCheck": {strconv.FormatBool(in.BypassPolicyLockoutSafetyCheck)},
+	}
+	if in.MultiRegion {
+		m["kms:MultiRegionKeyType"] = []string{"PRIMARY"}
 	}
 	tagConditions(m, d.tags)
 	return m

@@ -7,6 +7,7 @@ import (
 	"crypto/sha1"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -508,4 +509,23 @@ func TestRotationToImportedMaterial(t *testing.T) {
 	assert.False(t, st.Enabled)
 	faulty(t, p.EnableKeyRotation(t.Context(), p.root, string(k.ID), 90), keystore.KindUnsupportedOperation,
 		k.ARN()+" origin is EXTERNAL which is not valid for this operation.")
+}
+
+// kms:ValidTo is Unix time, as AWS documents it, for numeric operators and for dates.
+func TestValidToInPolicies(t *testing.T) {
+	p := newPlanet(t)
+	k := p.create(lifecycle.CreateKeyInput{Origin: "EXTERNAL"})
+	limit := p.clock.Now().Add(time.Hour)
+	ann := p.user("ann", `{"Version":"2012-10-17","Statement":[
+		{"Effect":"Allow","Action":["kms:GetParametersForImport"],"Resource":"*"},
+		{"Effect":"Allow","Action":"kms:ImportKeyMaterial","Resource":"*","Condition":{
+			"NumericLessThanEquals":{"kms:ValidTo":"`+fmt.Sprintf("%d.0", limit.Unix())+`"},
+			"DateLessThanEquals":{"kms:ValidTo":"`+limit.Format(time.RFC3339)+`"}}}]}`)
+	in := p.wrap(ann, k.ID, make([]byte, 32))
+	in.ExpirationModel, in.ValidTo = "", limit.Add(time.Millisecond)
+	_, err := p.ImportKeyMaterial(t.Context(), ann, in)
+	faulty(t, err, keystore.KindAccessDenied, "*")
+	in.ValidTo = limit
+	_, err = p.ImportKeyMaterial(t.Context(), ann, in)
+	require.NoError(t, err)
 }

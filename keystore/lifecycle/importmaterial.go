@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/strongroom/strongroom/keystore"
 	"github.com/strongroom/strongroom/keystore/access"
@@ -64,7 +65,8 @@ func (s *Service) ImportKeyMaterial(ctx context.Context, c *keystore.Caller, in 
 func (in *ImportInput) conditions() map[string][]string {
 	m := map[string][]string{"kms:ExpirationModel": {in.ExpirationModel}}
 	if !in.ValidTo.IsZero() {
-		m["kms:ValidTo"] = []string{in.ValidTo.Format("2006-01-02T15:04:05Z")}
+		// Unix time, which numeric and date operators read (developer guide, "kms:ValidTo").
+		m["kms:ValidTo"] = []string{strconv.FormatFloat(float64(in.ValidTo.UnixMilli())/1000, 'f', -1, 64)}
 	}
 	return m
 }
