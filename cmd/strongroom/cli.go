@@ -25,13 +25,21 @@ type failure struct{ error }
 
 func (f failure) Unwrap() error { return f.error }
 
+// mistake is a mistake in the command line that shows only when the command is run.
+type mistake struct{ error }
+
+func (m mistake) Unwrap() error { return m.error }
+
+// mistaken makes a mistake.
+func mistaken(format string, args ...any) error { return mistake{fmt.Errorf(format, args...)} }
+
 // run executes a command line and gives its exit code. Every error is one clear line (or one a problem) on stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	called, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
@@ -44,7 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		return exitFailed
 	}
-	fmt.Fprintf(stderr, "strongroom: %s; see strongroom --help\n", strings.TrimSpace(strings.SplitN(err.Error(), "\n", 2)[0]))
+	fmt.Fprintf(stderr, "strongroom: %s; see %s --help\n", strings.TrimSpace(strings.SplitN(err.Error(), "\n", 2)[0]), called.CommandPath())
 	return exitUsage
 }
 
@@ -54,14 +62,21 @@ func newRoot() *cobra.Command {
 		Short: "A key appliance with the AWS KMS API, whose keys never leave an HSM",
 		Long: "Strongroom speaks the AWS KMS API. Behind it every key lives on a PKCS#11 token.\n\n" +
 			"Try it with `strongroom dev`; run it with `strongroom init` and `strongroom serve`.",
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		Args:          cobra.NoArgs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknown(cmd, args[0])
+			}
+			return nil
+		},
 	}
+	root.SetVersionTemplate("strongroom {{.Version}}\n")
 	root.AddCommand(
 		newDev(), newInit(), newServe(), newCheck(), newStatus(), newOrphans(), newPrincipals(), newAccess(), newXKS(), newToken(), newAudit(),
-		newBench(), newVersion(),
+		newBackup(), newRestore(), newBench(), newVersion(),
 	)
 	return root
 }
@@ -72,13 +87,23 @@ func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 		Use: use, Short: short,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("there is no command %q under %s", args[0], cmd.CommandPath())
+				return unknown(cmd, args[0])
 			}
 			return fmt.Errorf("%s needs a subcommand: %s", cmd.CommandPath(), names(cmd))
 		},
 	}
 	c.AddCommand(subs...)
 	return c
+}
+
+// unknown is the error of a command that there is none of, with those that may have been meant.
+func unknown(cmd *cobra.Command, name string) error {
+	cmd.SuggestionsMinimumDistance = 2
+	meant := ""
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		meant = " (did you mean " + strings.Join(near, " or ") + "?)"
+	}
+	return fmt.Errorf("unknown command %q for %q%s", name, cmd.CommandPath(), meant)
 }
 
 func names(cmd *cobra.Command) string {
@@ -89,13 +114,14 @@ func names(cmd *cobra.Command) string {
 	return strings.Join(all, ", ")
 }
 
-// doing makes the RunE of a command: what fn returns is a failure, not a mistake in the command line.
+// doing makes the RunE of a command: what fn returns is a failure, not a mistake in the command line, unless it says so.
 func doing(fn func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := fn(cmd, args); err != nil {
-			return failure{err}
+		err := fn(cmd, args)
+		if m := (mistake{}); err == nil || errors.As(err, &m) {
+			return err
 		}
-		return nil
+		return failure{err}
 	}
 }
 

@@ -34,7 +34,7 @@ func newAccessExplain() *cobra.Command {
 			for _, c := range conditions {
 				name, value, ok := strings.Cut(c, "=")
 				if !ok {
-					return fmt.Errorf("--condition %s: want NAME=VALUE", c)
+					return mistaken("--condition %s: want NAME=VALUE", c)
 				}
 				q.Conditions[name] = append(q.Conditions[name], value)
 			}
@@ -69,7 +69,7 @@ func pairsOf(flag string, pairs []string) (map[string]string, error) {
 	for _, p := range pairs {
 		name, value, ok := strings.Cut(p, "=")
 		if _, twice := m[name]; !ok || twice {
-			return nil, fmt.Errorf("%s %s: want NAME=VALUE, each name once", flag, p)
+			return nil, mistaken("%s %s: want NAME=VALUE, each name once", flag, p)
 		}
 		m[name] = value
 	}

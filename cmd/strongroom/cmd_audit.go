@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -16,7 +15,7 @@ import (
 )
 
 func newAudit() *cobra.Command {
-	return group("audit", "The audit log", newAuditVerify(), newAuditTail())
+	return group("audit", "The audit log", newAuditVerify(), newAuditTail(), newAuditExport())
 }
 
 // logDir is the flags that say where an audit log is. The log is read from its files: it can be read without an appliance.
@@ -96,7 +95,7 @@ func newAuditTail() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: doing(func(cmd *cobra.Command, _ []string) error {
 			if n < 1 {
-				return errors.New("-n must be at least 1")
+				return mistaken("-n must be at least 1")
 			}
 			dir, err := l.find(cmd)
 			if err != nil {

@@ -28,7 +28,7 @@ func newBench() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: doing(func(cmd *cobra.Command, _ []string) error {
 			if o.Concurrency < 1 || o.Duration <= 0 {
-				return errors.New("--concurrency and --duration must be more than nothing")
+				return mistaken("--concurrency and --duration must be more than nothing")
 			}
 			r, err := runBench(cmd.Context(), o, module)
 			if err != nil {

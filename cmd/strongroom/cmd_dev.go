@@ -76,6 +76,9 @@ func runDev(ctx context.Context, f *devFlags, out, errOut io.Writer) (err error)
 		Dir: dir, KMSAddr: f.kms, XKSAddr: f.xks, AdminAddr: f.admin, Regions: f.regions, Account: f.account, Module: f.module,
 		ExternalTimeout: f.xksTimeout,
 	})
+	if bad := (*dev.OptionError)(nil); errors.As(err, &bad) {
+		return mistake{bad}
+	}
 	if err != nil {
 		return err
 	}

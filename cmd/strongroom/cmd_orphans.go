@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -126,7 +125,7 @@ func newOrphansResolve() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: doing(func(cmd *cobra.Command, args []string) error {
 			if strings.TrimSpace(note) == "" {
-				return errors.New("say with --note who removed the object, where and how")
+				return mistaken("say with --note who removed the object, where and how")
 			}
 			return r.orphan(cmd, http.MethodPost, "/"+url.PathEscape(args[0])+"/resolve", admin.Resolution{Note: note}, func(cmd *cobra.Command, o *orphan) error {
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "Resolved %s of %s.\n", o.ID, o.KeyARN)

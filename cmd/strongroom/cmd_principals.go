@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/strongroom/strongroom/cmd/strongroom/admin"
+	"github.com/strongroom/strongroom/keystore"
 )
 
 func newPrincipals() *cobra.Command {
@@ -35,11 +36,14 @@ func newPrincipalsCreate() *cobra.Command {
 		Short: "Create a user or role with an access key; its secret is shown once",
 		Args:  cobra.ExactArgs(1),
 		RunE: doing(func(cmd *cobra.Command, args []string) error {
+			if kind != string(keystore.PrincipalUser) && kind != string(keystore.PrincipalRole) {
+				return mistaken("--kind %s: say user or role", kind)
+			}
 			in := admin.NewPrincipal{Kind: kind, Name: args[0]}
 			for _, p := range policies {
 				name, file, ok := strings.Cut(p, "=")
 				if !ok {
-					return fmt.Errorf("--policy %s: want NAME=FILE", p)
+					return mistaken("--policy %s: want NAME=FILE", p)
 				}
 				doc, err := os.ReadFile(file)
 				if err != nil {

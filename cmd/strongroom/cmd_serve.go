@@ -18,6 +18,7 @@ import (
 
 	"github.com/strongroom/strongroom/cmd/strongroom/appliance"
 	"github.com/strongroom/strongroom/cmd/strongroom/config"
+	"github.com/strongroom/strongroom/cmd/strongroom/principals"
 )
 
 // configFlag adds --config, which the command needs.
@@ -46,6 +47,9 @@ func newServe() *cobra.Command {
 }
 
 func serve(ctx context.Context, c *config.Config, errOut io.Writer) (err error) {
+	if err := appliance.OwnerOnly(c.DataDir); err != nil {
+		return err
+	}
 	log := newLogger(errOut, c.Log)
 	a, err := appliance.Open(ctx, appliance.Options{Config: c, Logger: log, Version: version()})
 	if err != nil {
@@ -89,6 +93,12 @@ func newInit() *cobra.Command {
 }
 
 func initialise(ctx context.Context, c *config.Config, credentials string, errOut io.Writer) (err error) {
+	if err := canWriteNew(credentials, c); err != nil {
+		return err
+	}
+	if err := appliance.KeepToOwner(c.DataDir); err != nil {
+		return err
+	}
 	a, err := appliance.Open(ctx, appliance.Options{Config: c, Logger: newLogger(errOut, c.Log), Version: version(), Create: true, Fresh: true})
 	if err != nil {
 		return err
@@ -98,11 +108,35 @@ func initialise(ctx context.Context, c *config.Config, credentials string, errOu
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(credentials, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("write the root credential: %w", err)
+	if err := writeCredential(credentials, root); err != nil {
+		return fmt.Errorf("the appliance is initialised, but its root credential could not be written: %w; "+
+			"start it, and make another one with strongroom principals create-key root", err)
 	}
-	_, err = fmt.Fprintf(f, "export AWS_ACCESS_KEY_ID='%s'\nexport AWS_SECRET_ACCESS_KEY='%s'\n", root.AccessKeyID, root.Secret)
+	return nil
+}
+
+// canWriteNew finds out before anything is made whether the credential will have a place. What is initialised already says
+// so by itself.
+func canWriteNew(credentials string, c *config.Config) error {
+	if _, err := os.Stat(c.Database.Path); err == nil {
+		return nil
+	}
+	if _, err := os.Lstat(credentials); err == nil {
+		return fmt.Errorf("%s is there already; move it away, or name another file with --credentials", credentials)
+	}
+	parent := filepath.Dir(credentials)
+	if info, err := os.Stat(parent); parent != filepath.Clean(c.DataDir) && (err != nil || !info.IsDir()) {
+		return fmt.Errorf("%s is no directory; name a file with --credentials in one that is there", parent)
+	}
+	return nil
+}
+
+func writeCredential(path string, key principals.NewKey) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "export AWS_ACCESS_KEY_ID='%s'\nexport AWS_SECRET_ACCESS_KEY='%s'\n", key.AccessKeyID, key.Secret)
 	return errors.Join(err, f.Sync(), f.Close())
 }
 

@@ -37,6 +37,8 @@ func TestDevEnv(t *testing.T) {
 	} {
 		assert.NotEmpty(t, r.vars[name], name)
 	}
+	token, there := r.vars["AWS_SESSION_TOKEN"]
+	assert.True(t, there && token == "", "a token that the shell has does not belong to these keys")
 	for _, name := range []string{"STRONGROOM_TRUST_ANCHOR", "STRONGROOM_TRUST_ANCHOR_2", "STRONGROOM_XKS_CA", "SOFTHSM2_CONF", "STRONGROOM_PKCS11_MODULE"} {
 		assert.FileExists(t, r.vars[name], name)
 	}

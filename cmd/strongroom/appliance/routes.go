@@ -20,6 +20,7 @@ func (a *Appliance) routes(s *admin.Server) {
 	admin.Handle(s, "GET "+admin.PathTokens, func(ctx context.Context, _ admin.Request, _ admin.Empty) ([]admin.Token, error) {
 		return a.tokenStates(ctx)
 	})
+	a.backupRoutes(s)
 	a.orphanRoutes(s)
 	a.principalRoutes(s)
 	a.accessRoutes(s)

@@ -71,6 +71,35 @@ func TestWriteEnvQuotesForTheShell(t *testing.T) {
 	require.NoError(t, RemoveEnv(path))
 }
 
+// A mistake in the options changes nothing: neither an account nor a token is kept for it.
+func TestPrepareRefusesBadOptions(t *testing.T) {
+	good := Options{Dir: t.TempDir(), KMSAddr: "127.0.0.1:0", XKSAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+		Regions: []string{"us-east-1"}, Account: "000000000000"}
+	for name, c := range map[string]struct {
+		change func(o *Options)
+		want   string
+	}{
+		"account":   {func(o *Options) { o.Account = "12" }, `--account: "12" is no account; write 12 digits`},
+		"no Region": {func(o *Options) { o.Regions = nil }, "--region: name at least one Region, such as us-east-1"},
+		"Region":    {func(o *Options) { o.Regions = []string{"here"} }, `--region: "here" does not have the form of a Region, such as us-east-1`},
+		"twice":     {func(o *Options) { o.Regions = []string{"us-east-1", "us-east-1"} }, "--region: us-east-1 is named twice"},
+		"address":   {func(o *Options) { o.KMSAddr = "8080" }, `--kms-addr: "8080" is not host:port`},
+		"same address": {func(o *Options) { o.AdminAddr, o.KMSAddr = "127.0.0.1:8080", "127.0.0.1:8080" },
+			"--admin-addr: 127.0.0.1:8080 is also kms.listen; give each its own address"},
+		"several": {func(o *Options) { o.Account, o.XKSAddr = "x", "y" }, `--account: "x" is no account; write 12 digits; --xks-addr: "y" is not host:port`},
+	} {
+		o := good
+		c.change(&o)
+		_, err := Prepare(context.Background(), o)
+		var bad *OptionError
+		require.ErrorAs(t, err, &bad, name)
+		assert.Equal(t, c.want, err.Error(), name)
+	}
+	left, err := os.ReadDir(good.Dir)
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
 // A directory is continued: secrets and tokens stay, what a kill did to a token is undone, and a token that is really gone
 // is not made anew in silence.
 func TestPrepareContinues(t *testing.T) {

@@ -51,6 +51,9 @@ func (s *Setup) file(name string) string { return filepath.Join(s.Dir, name) }
 // Prepare makes what is missing in the directory and keeps what is there. The caller holds the directory's lock.
 func Prepare(ctx context.Context, o Options) (*Setup, error) {
 	s := &Setup{Dir: o.Dir}
+	if err := o.plausible(); err != nil {
+		return nil, err
+	}
 	if err := RemoveEnv(s.EnvFile()); err != nil {
 		return nil, err
 	}

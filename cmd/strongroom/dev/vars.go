@@ -25,6 +25,7 @@ func (s *Setup) Vars(r Running) []Var {
 		{"AWS_ENDPOINT_URL_KMS", "http://" + r.KMSAddr},
 		{"AWS_ACCESS_KEY_ID", r.AccessKeyID},
 		{"AWS_SECRET_ACCESS_KEY", r.SecretKey},
+		{"AWS_SESSION_TOKEN", ""}, // one of the shell's own belongs to another credential
 		{"AWS_REGION", region},
 		{"AWS_DEFAULT_REGION", region},
 	}

@@ -1,0 +1,31 @@
+package appliance
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// KeepToOwner closes a data directory to group and others; one that is not there yet is made so when it is needed.
+func KeepToOwner(dir string) error {
+	if err := os.Chmod(dir, 0o700); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	return nil
+}
+
+// OwnerOnly refuses a data directory that group or others can look into. One that is not there is refused elsewhere.
+func OwnerOnly(dir string) error {
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("data directory %s is open to others (mode %04o); run: chmod 700 %s", dir, mode, dir)
+	}
+	return nil
+}
