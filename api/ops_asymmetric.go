@@ -16,8 +16,8 @@ type Asymmetric interface {
 	VerifyMac(ctx context.Context, c *keystore.Caller, in *crypt.VerifyMacInput) (*crypt.VerifyMacOutput, error)
 	GetPublicKey(ctx context.Context, c *keystore.Caller, in *crypt.PublicKeyInput) (*crypt.PublicKeyOutput, error)
 	DeriveSharedSecret(ctx context.Context, c *keystore.Caller, in *crypt.DeriveSharedSecretInput) (*crypt.DeriveSharedSecretOutput, error)
-	Encapsulate(ctx context.Context, c *keystore.Caller, in *crypt.EncapsulateInput) error
-	Decapsulate(ctx context.Context, c *keystore.Caller, in *crypt.EncapsulateInput) error
+	Encapsulate(ctx context.Context, c *keystore.Caller, in *crypt.EncapsulateInput) (*crypt.EncapsulateOutput, error)
+	Decapsulate(ctx context.Context, c *keystore.Caller, in *crypt.DecapsulateInput) (*crypt.EncapsulateOutput, error)
 	GenerateDataKeyPair(ctx context.Context, c *keystore.Caller, in *crypt.DataKeyPairInput) (*crypt.DataKeyPairOutput, error)
 	GenerateDataKeyPairWithoutPlaintext(ctx context.Context, c *keystore.Caller, in *crypt.DataKeyPairInput) (*crypt.DataKeyPairOutput, error)
 }
@@ -97,15 +97,28 @@ func deriveSharedSecret(ctx context.Context, c *call, r *shape.DeriveSharedSecre
 }
 
 func encapsulate(ctx context.Context, c *call, r *shape.EncapsulateRequest) (response, error) {
-	return done(c.s.Crypt.Encapsulate(ctx, c.caller, &crypt.EncapsulateInput{
-		KeyID: r.KeyID, EncapsulationAlgorithm: r.EncapsulationAlgorithm, GrantTokens: r.GrantTokens,
+	return c.capsule(c.s.Crypt.Encapsulate(ctx, c.caller, &crypt.EncapsulateInput{
+		KeyID: r.KeyID, EncapsulationAlgorithm: r.EncapsulationAlgorithm, GrantTokens: r.GrantTokens, DryRun: r.DryRun,
 	}))
 }
 
 func decapsulate(ctx context.Context, c *call, r *shape.DecapsulateRequest) (response, error) {
-	return done(c.s.Crypt.Decapsulate(ctx, c.caller, &crypt.EncapsulateInput{
-		KeyID: r.KeyID, EncapsulationAlgorithm: r.EncapsulationAlgorithm, GrantTokens: r.GrantTokens,
+	return c.capsule(c.s.Crypt.Decapsulate(ctx, c.caller, &crypt.DecapsulateInput{
+		EncapsulateInput: crypt.EncapsulateInput{
+			KeyID: r.KeyID, EncapsulationAlgorithm: r.EncapsulationAlgorithm, GrantTokens: r.GrantTokens, DryRun: r.DryRun,
+		},
+		Ciphertext: r.SharedSecretCiphertextBlob,
 	}))
+}
+
+func (c *call) capsule(out *crypt.EncapsulateOutput, err error) (response, error) {
+	if err != nil {
+		return nil, err
+	}
+	c.about(out.KeyARN)
+	c.secret = out.SharedSecret
+	return &shape.EncapsulateResponse{KeyID: out.KeyARN, SharedSecret: out.SharedSecret, SharedSecretCiphertextBlob: out.Ciphertext,
+		EncapsulationAlgorithm: out.EncapsulationAlgorithm}, nil
 }
 
 func generateDataKeyPair(ctx context.Context, c *call, r *shape.GenerateDataKeyPairRequest) (response, error) {

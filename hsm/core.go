@@ -31,7 +31,9 @@ type core struct {
 	noRawRSA atomic.Bool   // the token was seen to have no CKM_RSA_X_509
 	// blindUnwrap: the token was seen not to tell the length of what it unwraps
 	blindUnwrap atomic.Bool
-	stuck       atomic.Int64 // calls that overran their deadline and still hang
+	// prehash: whether the token makes signatures of Ed25519ph; nil until it was tried
+	prehash atomic.Pointer[bool]
+	stuck   atomic.Int64 // calls that overran their deadline and still hang
 
 	mu         sync.Mutex // guards what follows
 	pin        Secret     // that the token takes

@@ -70,17 +70,20 @@ func (t *Token) CanMake(ctx context.Context, kind Kind, usage Usage) (bool, erro
 	return out.Can(kind, usage), err
 }
 
-// CanSign tells whether signatures by a scheme can be made; see [Token.CanMake].
+// CanSign tells whether the keys that a token makes sign by a scheme; see
+// [Token.CanMake]. It is cheap once it is known.
 func (t *Token) CanSign(ctx context.Context, scheme Scheme) (bool, error) {
-	switch scheme {
-	case SignPSS:
-		out, err := t.capability(ctx, RSA2048)
-		return out.PSS, err
-	case SignEd25519ph:
-		out, err := t.capability(ctx, Ed25519)
-		return out.Prehash, err
+	if scheme != SignEd25519ph {
+		return true, nil // a key of its type that signs at all signs so
 	}
-	return true, nil // a key that signs at all signs so
+	if known := t.core.prehash.Load(); known != nil {
+		return *known, nil
+	}
+	out, err := t.capability(ctx, Ed25519)
+	if out.Can(Ed25519, UseSign) {
+		t.core.prehash.Store(&out.Prehash)
+	}
+	return out.Prehash, err
 }
 
 // capability makes sure that a kind was tried.

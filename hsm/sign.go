@@ -81,6 +81,10 @@ func (t *Token) Sign(ctx context.Context, ref KeyRef, how Signing, data []byte) 
 	if err != nil {
 		return nil, err
 	}
+	// A module that overlooks the parameter would sign by another scheme.
+	if can, err := t.CanSign(ctx, how.Scheme); err != nil || !can {
+		return nil, cannotSign(err)
+	}
 	if how.Scheme == SignPKCS1 {
 		data = append(append([]byte(nil), hashes[how.Hash].prefix...), data...)
 	}
@@ -91,6 +95,13 @@ func (t *Token) Sign(ctx context.Context, ref KeyRef, how Signing, data []byte) 
 		return nil, err
 	}
 	return append([]byte(nil), h.out[:h.n]...), nil
+}
+
+func cannotSign(err error) error {
+	if err == nil {
+		err = failf("C_Sign", Unsupported, "the token does not make such signatures")
+	}
+	return err
 }
 
 // mechanism is the CKM and its parameters; it refuses data of a wrong length.

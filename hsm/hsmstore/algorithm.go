@@ -6,8 +6,7 @@ import (
 	"github.com/strongroom/strongroom/hsm"
 )
 
-// signTable says how a token makes the signatures of an AWS KMS signing algorithm. Algorithms without a row need a mechanism
-// that no known module offers: ED25519_PH_SHA_512 (CKM_EDDSA with its prehash flag), ML_DSA_SHAKE_256, SM2DSA.
+// signTable says how a token makes the signatures of an AWS KMS signing algorithm. SM2DSA has no mechanism in PKCS#11.
 var signTable = map[string]hsm.Signing{
 	"RSASSA_PKCS1_V1_5_SHA_256": {Scheme: hsm.SignPKCS1, Hash: crypto.SHA256},
 	"RSASSA_PKCS1_V1_5_SHA_384": {Scheme: hsm.SignPKCS1, Hash: crypto.SHA384},
@@ -19,6 +18,8 @@ var signTable = map[string]hsm.Signing{
 	"ECDSA_SHA_384":             {Scheme: hsm.SignECDSA, Hash: crypto.SHA384},
 	"ECDSA_SHA_512":             {Scheme: hsm.SignECDSA, Hash: crypto.SHA512},
 	"ED25519_SHA_512":           {Scheme: hsm.SignEd25519},
+	"ED25519_PH_SHA_512":        {Scheme: hsm.SignEd25519ph},
+	"ML_DSA_SHAKE_256":          {Scheme: hsm.SignMLDSA},
 }
 
 // macTable has the hash of each HMAC algorithm.

@@ -12,12 +12,13 @@ import (
 )
 
 var (
-	_ backend.Signer      = (*Backend)(nil)
-	_ backend.Decrypter   = (*Backend)(nil)
-	_ backend.MACer       = (*Backend)(nil)
-	_ backend.Agreer      = (*Backend)(nil)
-	_ backend.PublicKeyer = (*Backend)(nil)
-	_ backend.Importer    = (*Backend)(nil)
+	_ backend.Signer       = (*Backend)(nil)
+	_ backend.Decrypter    = (*Backend)(nil)
+	_ backend.MACer        = (*Backend)(nil)
+	_ backend.Agreer       = (*Backend)(nil)
+	_ backend.Encapsulator = (*Backend)(nil)
+	_ backend.PublicKeyer  = (*Backend)(nil)
+	_ backend.Importer     = (*Backend)(nil)
 )
 
 // noAlgorithm is the failure of an algorithm that has no row here.
@@ -83,6 +84,21 @@ func (b *Backend) Agree(ctx context.Context, h *backend.Handle, peer []byte) ([]
 		return nil, (&keystore.Fault{Kind: keystore.KindValidation}).Because(err)
 	}
 	return b.use(func() ([]byte, error) { return b.token.Agree(ctx, ref(h), point) })
+}
+
+// Encapsulate makes a shared secret on the token.
+func (b *Backend) Encapsulate(ctx context.Context, h *backend.Handle) (secret, ciphertext []byte, err error) {
+	secret, err = b.use(func() ([]byte, error) {
+		made, err := b.token.Encapsulate(ctx, ref(h))
+		ciphertext = made.Ciphertext
+		return made.Secret, err
+	})
+	return secret, ciphertext, err
+}
+
+// Decapsulate opens a ciphertext on the token.
+func (b *Backend) Decapsulate(ctx context.Context, h *backend.Handle, ciphertext []byte) ([]byte, error) {
+	return b.use(func() ([]byte, error) { return b.token.Decapsulate(ctx, ref(h), ciphertext) })
 }
 
 // maxPublicKey bounds a SubjectPublicKeyInfo; the API's own limit is 8192 bytes.

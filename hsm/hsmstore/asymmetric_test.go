@@ -29,22 +29,9 @@ import (
 	"github.com/strongroom/strongroom/keystore/backend"
 )
 
-// beyond are the algorithms that SoftHSM2, and so this package, has no mechanism for.
-var beyond = map[string]bool{"ED25519_PH_SHA_512": true}
-
-// specsOnToken are the key specs that can be made.
-func specsOnToken() []keystore.Spec {
-	var out []keystore.Spec
-	for _, s := range keystore.Specs() {
-		info, _ := keystore.LookupSpec(s)
-		switch info.Family {
-		case keystore.FamilyMLDSA, keystore.FamilyMLKEM, keystore.FamilySM2:
-		default:
-			out = append(out, s)
-		}
-	}
-	return out
-}
+// beyond are the specs and algorithms that SoftHSM2 has no mechanism for.
+var beyond = map[string]bool{"ED25519_PH_SHA_512": true, "ML_DSA_44": true, "ML_DSA_65": true, "ML_DSA_87": true,
+	"ML_KEM_512": true, "ML_KEM_768": true, "ML_KEM_1024": true, "SM2": true}
 
 func digestOf(algorithm string, message []byte) (crypto.Hash, []byte) {
 	var h crypto.Hash
@@ -65,6 +52,17 @@ func digestOf(algorithm string, message []byte) (crypto.Hash, []byte) {
 func verify(t *testing.T, der []byte, spec keystore.Spec, algorithm string, message, signature []byte) bool {
 	t.Helper()
 	hash, digest := digestOf(algorithm, message)
+	if kind, ok := map[keystore.Spec]hsm.Kind{keystore.MLDSA44: hsm.MLDSA44, keystore.MLDSA65: hsm.MLDSA65,
+		keystore.MLDSA87: hsm.MLDSA87}[spec]; ok {
+		var info struct {
+			Algorithm struct{ OID asn1.ObjectIdentifier }
+			Key       asn1.BitString
+		}
+		rest, err := asn1.Unmarshal(der, &info)
+		require.NoError(t, err)
+		require.Empty(t, rest)
+		return hsmtest.VerifyMLDSA(kind, info.Key.Bytes, message, signature) == nil
+	}
 	if spec == keystore.ECCSecp256k1 {
 		var rs struct{ R, S *big.Int }
 		_, err := asn1.Unmarshal(signature, &rs)
@@ -83,6 +81,9 @@ func verify(t *testing.T, der []byte, spec keystore.Spec, algorithm string, mess
 	case *ecdsa.PublicKey:
 		return ecdsa.VerifyASN1(key, digest, signature)
 	case ed25519.PublicKey:
+		if algorithm == "ED25519_PH_SHA_512" {
+			return ed25519.VerifyWithOptions(key, digest, signature, &ed25519.Options{Hash: hash}) == nil
+		}
 		return ed25519.Verify(key, message, signature)
 	}
 	t.Fatalf("public key of type %T", parsed)
@@ -97,15 +98,27 @@ func pairHandle(t testing.TB, spec keystore.Spec, usage keystore.Usage) backend.
 }
 
 func TestEverySpecAndAlgorithmOnTheToken(t *testing.T) {
-	b, token := openDefault(t)
-	b.AllSpecs()
+	token := hsmtest.SoftHSM(t, "default").Open("default")
+	everySpecAndAlgorithm(t, token, beyond)
+}
+
+// everySpecAndAlgorithm makes and uses keys of all specs, and sees to it that those beyond the token are refused.
+func everySpecAndAlgorithm(t *testing.T, token *hsm.Token, beyond map[string]bool) {
+	b := hsmstore.NewDefault(token).AllSpecs()
 	message := []byte("a message")
-	for _, spec := range specsOnToken() {
+	for _, spec := range keystore.Specs() {
 		info, _ := keystore.LookupSpec(spec)
 		for usage, algorithms := range info.Usages {
 			t.Run(string(spec)+"/"+string(usage), func(t *testing.T) {
-				require.True(t, b.Supports(spec, usage))
+				supported, err := b.Supports(t.Context(), spec, usage)
+				require.NoError(t, err)
+				require.Equal(t, !beyond[string(spec)], supported)
 				h := pairHandle(t, spec, usage)
+				if !supported {
+					_, err := b.CreateKey(t.Context(), h)
+					assert.Equal(t, keystore.KindUnsupportedOperation, keystore.KindOf(err))
+					return
+				}
 				created, err := b.CreateKey(t.Context(), h)
 				require.NoError(t, err)
 				h.CheckValue = created.CheckValue
@@ -121,7 +134,7 @@ func TestEverySpecAndAlgorithmOnTheToken(t *testing.T) {
 					}
 				}
 				for _, algorithm := range algorithms {
-					exercise(t, b, &h, algorithm, message)
+					exercise(t, b, &h, algorithm, message, beyond)
 				}
 				found, err := b.DestroyKey(t.Context(), h)
 				require.NoError(t, err)
@@ -134,19 +147,23 @@ func TestEverySpecAndAlgorithmOnTheToken(t *testing.T) {
 	}
 }
 
-func exercise(t *testing.T, b *hsmstore.Backend, h *backend.Handle, algorithm string, message []byte) {
+func exercise(t *testing.T, b *hsmstore.Backend, h *backend.Handle, algorithm string, message []byte, beyond map[string]bool) {
 	t.Helper()
 	switch h.Usage {
 	case keystore.UsageSignVerify:
 		input := message
-		if algorithm != "ED25519_SHA_512" {
+		if h.Spec != keystore.ECCEd25519 && algorithm != "ML_DSA_SHAKE_256" {
 			_, input = digestOf(algorithm, message)
 		}
-		signature, err := b.Sign(t.Context(), h, algorithm, input)
-		if beyond[algorithm] {
-			assert.Equal(t, keystore.KindUnsupportedOperation, keystore.KindOf(err), algorithm)
+		can, err := b.Signs(t.Context(), algorithm)
+		require.NoError(t, err)
+		require.Equal(t, !beyond[algorithm], can, algorithm)
+		if !can {
+			_, err := b.Sign(t.Context(), h, algorithm, input)
+			assert.ErrorIs(t, err, hsm.Unsupported)
 			return
 		}
+		signature, err := b.Sign(t.Context(), h, algorithm, input)
 		require.NoError(t, err, algorithm)
 		der, err := b.PublicKey(t.Context(), h)
 		require.NoError(t, err)
@@ -163,6 +180,8 @@ func exercise(t *testing.T, b *hsmstore.Backend, h *backend.Handle, algorithm st
 		assert.NotEqual(t, mac, other)
 	case keystore.UsageKeyAgreement:
 		agree(t, b, h)
+	case keystore.UsageEncapsulateDecp:
+		encapsulate(t, b, h)
 	case keystore.UsageEncryptDecrypt:
 		if h.Spec == keystore.SymmetricDefault {
 			return // TestSealOpensOnlyWhatItSealed
@@ -234,11 +253,30 @@ func agree(t *testing.T, b *hsmstore.Backend, h *backend.Handle) {
 	}
 }
 
+func encapsulate(t *testing.T, b *hsmstore.Backend, h *backend.Handle) {
+	t.Helper()
+	secret, ciphertext, err := b.Encapsulate(t.Context(), h)
+	require.NoError(t, err)
+	assert.Len(t, secret, hsm.SharedSecretSize)
+	again, err := b.Decapsulate(t.Context(), h, ciphertext)
+	require.NoError(t, err)
+	assert.Equal(t, secret, again)
+	ciphertext[0] ^= 1
+	rejected, err := b.Decapsulate(t.Context(), h, ciphertext)
+	require.NoError(t, err, "implicit rejection")
+	assert.NotEqual(t, secret, rejected)
+	assert.Len(t, rejected, hsm.SharedSecretSize)
+	for name, bad := range map[string][]byte{"nothing": nil, "a byte": {1}, "cut short": ciphertext[1:], "too long": append(ciphertext, 0)} {
+		_, err := b.Decapsulate(t.Context(), h, bad)
+		assert.Equal(t, keystore.KindInvalidCiphertext, keystore.KindOf(err), name)
+	}
+}
+
 func TestUnknownAlgorithmsAreRefused(t *testing.T) {
 	b, _ := openDefault(t)
 	h := handle(t)
 	for name, call := range map[string]func() error{
-		"sign":    func() error { _, err := b.Sign(t.Context(), &h, "ML_DSA_SHAKE_256", nil); return err },
+		"sign":    func() error { _, err := b.Sign(t.Context(), &h, "SM2DSA", nil); return err },
 		"mac":     func() error { _, err := b.MAC(t.Context(), &h, "", nil); return err },
 		"decrypt": func() error { _, err := b.Decrypt(t.Context(), &h, "SM2PKE", nil); return err },
 	} {

@@ -120,10 +120,18 @@ func (b *Backend) fault(c backend.Call, err error) error { return fault(b.store,
 // ref names a handle's objects on the token.
 func ref(h *backend.Handle) hsm.KeyRef { return hsm.KeyRef{ID: h.ID[:], Label: h.Label} }
 
-// Supports tells whether CreateKey can make such keys.
-func (b *Backend) Supports(spec keystore.Spec, usage keystore.Usage) bool {
-	_, err := b.order(&backend.Handle{Spec: spec, Usage: usage})
-	return err == nil
+// Supports tells whether CreateKey can make such keys: the token was seen to do what they are for, or shows it now.
+func (b *Backend) Supports(ctx context.Context, spec keystore.Spec, usage keystore.Usage) (bool, error) {
+	if err := b.enter(); err != nil {
+		return false, b.fault(backend.CallCreate, err)
+	}
+	defer b.leave()
+	order, err := b.order(&backend.Handle{Spec: spec, Usage: usage})
+	if err != nil {
+		return false, nil
+	}
+	can, err := b.token.CanMake(ctx, order.Kind, order.Usage)
+	return can, b.fault(backend.CallCreate, err)
 }
 
 // order translates what a KMS key needs into what is asked of the token.

@@ -172,18 +172,47 @@ func TestRandomFills(t *testing.T) {
 func TestSupports(t *testing.T) {
 	tokens := hsmtest.SoftHSM(t, "d", "c")
 	d, c := hsmstore.NewDefault(tokens.Open("d")), hsmstore.NewCloudHSM(tokens.Open("c"))
-	assert.True(t, d.Supports(keystore.SymmetricDefault, keystore.UsageEncryptDecrypt))
-	assert.True(t, c.Supports(keystore.SymmetricDefault, keystore.UsageEncryptDecrypt))
-	assert.False(t, c.Supports(keystore.HMAC256, keystore.UsageMAC), "custom-key-stores.md section 8")
-	assert.False(t, d.Supports(keystore.HMAC256, keystore.UsageMAC), "not before AllSpecs")
-	assert.True(t, d.AllSpecs().Supports(keystore.HMAC256, keystore.UsageMAC))
-	assert.False(t, c.AllSpecs().Supports(keystore.HMAC256, keystore.UsageMAC))
-	assert.False(t, d.Supports(keystore.SymmetricDefault, keystore.UsageSignVerify))
-	assert.False(t, d.Supports(keystore.MLDSA44, keystore.UsageSignVerify))
+	supports := func(b *hsmstore.Backend, spec keystore.Spec, usage keystore.Usage) bool {
+		can, err := b.Supports(t.Context(), spec, usage)
+		require.NoError(t, err)
+		return can
+	}
+	assert.True(t, supports(d, keystore.SymmetricDefault, keystore.UsageEncryptDecrypt))
+	assert.True(t, supports(c, keystore.SymmetricDefault, keystore.UsageEncryptDecrypt))
+	assert.False(t, supports(c, keystore.HMAC256, keystore.UsageMAC), "custom-key-stores.md section 8")
+	assert.False(t, supports(d, keystore.HMAC256, keystore.UsageMAC), "not before AllSpecs")
+	assert.True(t, supports(d.AllSpecs(), keystore.HMAC256, keystore.UsageMAC))
+	assert.False(t, supports(c.AllSpecs(), keystore.HMAC256, keystore.UsageMAC))
+	assert.False(t, supports(d, keystore.SymmetricDefault, keystore.UsageSignVerify))
+	assert.False(t, supports(d, keystore.MLDSA44, keystore.UsageSignVerify))
+	assert.False(t, supports(d, keystore.MLKEM768, keystore.UsageEncapsulateDecp))
 	h := handle(t)
 	h.Spec, h.Usage = keystore.MLDSA44, keystore.UsageSignVerify
 	_, err := d.CreateKey(t.Context(), h)
 	assert.Equal(t, keystore.KindUnsupportedOperation, keystore.KindOf(err))
+}
+
+// What a token can't do is no fault of one that only fails just now, and is asked of it again.
+func TestSupportsOfATokenInTrouble(t *testing.T) {
+	faults := hsmtest.Fault(t, "d")
+	b := hsmstore.NewDefault(faults.Open("d")).AllSpecs()
+	ask := func() (bool, error) { return b.Supports(t.Context(), keystore.ECCP384, keystore.UsageSignVerify) }
+	faults.Set("gone")
+	_, err := ask()
+	assert.Equal(t, keystore.KindDependencyTimeout, keystore.KindOf(err))
+	faults.Set("fail C_GenerateKeyPair 0x5")
+	require.Eventually(t, func() bool { _, err := ask(); return err == nil }, 30*time.Second, 10*time.Millisecond)
+	can, err := ask()
+	require.NoError(t, err)
+	assert.False(t, can, "CKR_GENERAL_ERROR of a token that is well")
+	faults.Set()
+	can, err = ask()
+	require.NoError(t, err)
+	assert.True(t, can)
+	faults.Set("gone")
+	can, err = ask()
+	require.NoError(t, err, "it is known by now")
+	assert.True(t, can)
 }
 
 func TestDrainRefusesNewCallsAndWaitsForOldOnes(t *testing.T) {

@@ -13,10 +13,18 @@ var (
 	_ backend.Verifier         = (*Backend)(nil)
 )
 
-// Signs tells whether tokens have a mechanism for the algorithm.
-func (b *Backend) Signs(algorithm string) bool {
-	_, ok := signTable[algorithm]
-	return ok
+// Signs tells whether the token makes such signatures: it was seen to, or shows it now.
+func (b *Backend) Signs(ctx context.Context, algorithm string) (bool, error) {
+	how, ok := signTable[algorithm]
+	if !ok {
+		return false, nil
+	}
+	if err := b.enter(); err != nil {
+		return false, b.fault(backend.CallUse, err)
+	}
+	defer b.leave()
+	can, err := b.token.CanSign(ctx, how.Scheme)
+	return can, b.fault(backend.CallUse, err)
 }
 
 // VerifiesItself tells whether the configuration of the token says so.

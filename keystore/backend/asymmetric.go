@@ -9,8 +9,8 @@ import "context"
 // Signer signs with the private half of a key pair.
 type Signer interface {
 	// Sign gives the signature in the form of the API: PKCS #1 and PSS as long as the modulus, ECDSA in DER (RFC 3279
-	// section 2.2.3), Ed25519 in 64 bytes. input is the digest that the algorithm names; for ED25519_SHA_512, which hashes
-	// by itself, it is the message.
+	// section 2.2.3), Ed25519 in 64 bytes, ML-DSA as FIPS 204 encodes it. input is the digest that the algorithm names; for
+	// ED25519_SHA_512, ED25519_PH_SHA_512 and ML_DSA_SHAKE_256, which hash by themselves, it is the message.
 	Sign(ctx context.Context, h *Handle, algorithm string, input []byte) ([]byte, error)
 }
 
@@ -33,6 +33,15 @@ type Agreer interface {
 	// SubjectPublicKeyInfo in DER; one that is none, or of another curve, is a Fault of kind Validation without a text, as
 	// AWS answers.
 	Agree(ctx context.Context, h *Handle, peer []byte) ([]byte, error)
+}
+
+// Encapsulator carries shared secrets with ML-KEM (FIPS 203). The algorithm is ML_KEM.
+type Encapsulator interface {
+	// Encapsulate makes a shared secret of 32 bytes for the holder of the key, and the ciphertext that carries it.
+	Encapsulate(ctx context.Context, h *Handle) (secret, ciphertext []byte, err error)
+	// Decapsulate gives the shared secret of a ciphertext. One whose length is not that of the key's spec is a Fault of kind
+	// InvalidCiphertext; any other gives a secret, which nobody else knows where the ciphertext was not made for this key.
+	Decapsulate(ctx context.Context, h *Handle, ciphertext []byte) ([]byte, error)
 }
 
 // PublicKeyer shows public keys. The public half of a material never changes: it may be kept.

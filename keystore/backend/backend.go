@@ -106,17 +106,18 @@ type Finder interface {
 
 // Supporter tells what a backend can make. A backend without it makes SYMMETRIC_DEFAULT keys only.
 type Supporter interface {
-	// Supports tells whether CreateKey can make a key of that spec that does what the usage needs.
-	Supports(spec keystore.Spec, usage keystore.Usage) bool
+	// Supports tells whether CreateKey can make a key of that spec that does what the usage needs. It may ask the token, and try
+	// it out. An error, of a store that does not answer, is as those of CreateKey.
+	Supports(ctx context.Context, spec keystore.Spec, usage keystore.Usage) (bool, error)
 }
 
 // Supports tells whether b can make a key of that spec for that usage.
-func Supports(b Backend, spec keystore.Spec, usage keystore.Usage) bool {
+func Supports(ctx context.Context, b Backend, spec keystore.Spec, usage keystore.Usage) (bool, error) {
 	if s, ok := b.(Supporter); ok {
-		return s.Supports(spec, usage)
+		return s.Supports(ctx, spec, usage)
 	}
 	_, sealer := b.(Sealer)
-	return sealer && spec == keystore.SymmetricDefault && usage == keystore.UsageEncryptDecrypt
+	return sealer && spec == keystore.SymmetricDefault && usage == keystore.UsageEncryptDecrypt, nil
 }
 
 // Resolver finds the backend behind a store.

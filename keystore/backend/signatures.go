@@ -5,8 +5,9 @@ import "context"
 // SignatureLimiter is a Signer that says which signatures it can make. One without it makes those of every algorithm of the keys
 // that it can make.
 type SignatureLimiter interface {
-	// Signs tells whether Sign can make signatures of the algorithm.
-	Signs(algorithm string) bool
+	// Signs tells whether Sign can make signatures of the algorithm. It may ask the token, and try it out. An error, of a store
+	// that does not answer, is as those of Sign.
+	Signs(ctx context.Context, algorithm string) (bool, error)
 }
 
 // Verifier verifies signatures at the store, for operators who trust nothing else with it. A backend without it, or whose

@@ -39,7 +39,7 @@ func (s *Service) GetPublicKey(ctx context.Context, c *keystore.Caller, in *Publ
 // publicKey is the public half of a material, which never changes. It is shared: read only.
 type publicKey struct {
 	der []byte           // SubjectPublicKeyInfo
-	key crypto.PublicKey // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or *secp256k1.PublicKey
+	key crypto.PublicKey // as parsePublic gives it
 }
 
 // publicKeys keeps public keys by material. Being full it gives up any of them: what is in use comes back with one call to
@@ -103,10 +103,14 @@ func (s *Service) publicKey(ctx context.Context, t *scratch, u *use) (*publicKey
 	return found, nil
 }
 
-// parsePublic reads a SubjectPublicKeyInfo, which must be of the spec's family and size.
+// parsePublic reads a SubjectPublicKeyInfo, which must be of the spec's family and size: a *rsa.PublicKey, *ecdsa.PublicKey,
+// ed25519.PublicKey, *secp256k1.PublicKey, *mldsa.PublicKey, or the bytes of an ML-KEM key.
 func parsePublic(info *keystore.SpecInfo, der []byte) (crypto.PublicKey, error) {
 	if info.Spec == keystore.ECCSecp256k1 {
 		return secp256k1.ParsePublicKey(der)
+	}
+	if l, ok := lattices[info.Spec]; ok {
+		return l.parse(der)
 	}
 	parsed, err := x509.ParsePKIXPublicKey(der)
 	if err != nil {

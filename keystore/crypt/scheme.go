@@ -5,8 +5,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
-	_ "crypto/sha256" // the hashes of the table
-	_ "crypto/sha512"
+	_ "crypto/sha256" // a hash of the table
+	"crypto/sha512"
+
+	"filippo.io/mldsa"
 
 	"github.com/strongroom/strongroom/keystore"
 	"github.com/strongroom/strongroom/keystore/secp256k1"
@@ -22,7 +24,8 @@ const (
 // scheme is what the appliance itself does of a signing algorithm: hashing, and verifying with the public key.
 type scheme struct {
 	hash crypto.Hash // whose digest is signed
-	// only is the one MessageType that the algorithm takes; "" takes RAW, which is hashed here, and DIGEST.
+	// only is the one MessageType that the algorithm takes; it then does its own hashing. "" takes RAW, which is hashed here, and
+	// DIGEST.
 	only string
 	// verify tells whether a signature is good. signed is what input gave.
 	verify func(key crypto.PublicKey, hash crypto.Hash, signed, signature []byte) bool
@@ -41,26 +44,39 @@ var schemes = map[string]*scheme{
 	"ECDSA_SHA_512":             {hash: crypto.SHA512, verify: verifyECDSA},
 	"ED25519_SHA_512":           {only: messageRaw, verify: verifyEd25519},
 	// The digest that the caller sends is hashed once more (FIPS 186-5 section 7.8.1, step 1; API reference, Sign).
-	"ED25519_PH_SHA_512": {hash: crypto.SHA512, only: messageDigest, verify: verifyEd25519},
+	"ED25519_PH_SHA_512": {hash: crypto.SHA512, only: messageDigest, verify: verifyEd25519ph},
+	"ML_DSA_SHAKE_256":   {only: messageRaw, verify: verifyMLDSA},
 }
 
-// input gives what is signed of a message: a digest, or the message itself where the algorithm does its own hashing.
+// input gives what is signed of a message: a digest, or what the caller sent where the algorithm does its own hashing.
 func (s *scheme) input(algorithm string, spec keystore.Spec, messageType string, message []byte) ([]byte, error) {
 	switch {
 	case messageType == messageMu:
-		return nil, keystore.Faultf(keystore.KindValidation, "Message type %s is incompatible with key spec %s.", messageType, spec)
+		return nil, externalMu(spec, message)
 	case s.only != "" && messageType != s.only:
 		return nil, keystore.Faultf(keystore.KindValidation, "Message type %s is incompatible with algorithm %s.", messageType, algorithm)
-	case s.hash == 0:
-		return message, nil
 	case messageType == messageDigest && len(message) != s.hash.Size():
 		return nil, keystore.Faultf(keystore.KindValidation, "Digest is invalid length for algorithm %s.", algorithm)
-	case messageType == messageDigest && s.only == "":
+	case s.only != "" || messageType == messageDigest:
 		return message, nil
 	}
 	h := s.hash.New()
 	h.Write(message)
 	return h.Sum(nil), nil
+}
+
+// externalMu is the fault of a message that is ML-DSA's μ, which takes the place of hashing the public key and the message. No
+// mechanism of PKCS #11 3.2 signs it, and no library that is used here verifies it.
+func externalMu(spec keystore.Spec, message []byte) error {
+	const size = 64 // FIPS 204 section 6.2
+	info, _ := keystore.LookupSpec(spec)
+	switch {
+	case info == nil || info.Family != keystore.FamilyMLDSA:
+		return keystore.Faultf(keystore.KindValidation, "Message type %s is incompatible with key spec %s.", messageMu, spec)
+	case len(message) != size:
+		return keystore.Faultf(keystore.KindValidation, "Message of type %s must be %d bytes long.", messageMu, size)
+	}
+	return keystore.Faultf(keystore.KindUnsupportedOperation, "Message type %s is not supported. Use %s.", messageMu, messageRaw)
 }
 
 func verifyPKCS1(key crypto.PublicKey, hash crypto.Hash, digest, signature []byte) bool {
@@ -84,8 +100,20 @@ func verifyECDSA(key crypto.PublicKey, _ crypto.Hash, digest, signature []byte) 
 	return false
 }
 
-// verifyEd25519 verifies Ed25519 of a message (no hash), or Ed25519ph of a digest.
-func verifyEd25519(key crypto.PublicKey, hash crypto.Hash, signed, signature []byte) bool {
+func verifyEd25519(key crypto.PublicKey, _ crypto.Hash, message, signature []byte) bool {
 	public, ok := key.(ed25519.PublicKey)
-	return ok && ed25519.VerifyWithOptions(public, signed, signature, &ed25519.Options{Hash: hash}) == nil
+	return ok && ed25519.VerifyWithOptions(public, message, signature, &ed25519.Options{}) == nil
+}
+
+// verifyEd25519ph verifies Ed25519ph (RFC 8032 section 5.1) with an empty context.
+func verifyEd25519ph(key crypto.PublicKey, hash crypto.Hash, message, signature []byte) bool {
+	public, ok := key.(ed25519.PublicKey)
+	digest := sha512.Sum512(message)
+	return ok && ed25519.VerifyWithOptions(public, digest[:], signature, &ed25519.Options{Hash: hash}) == nil
+}
+
+// verifyMLDSA verifies ML-DSA (FIPS 204 algorithm 3) with an empty context.
+func verifyMLDSA(key crypto.PublicKey, _ crypto.Hash, message, signature []byte) bool {
+	public, ok := key.(*mldsa.PublicKey)
+	return ok && mldsa.Verify(public, message, signature, nil) == nil
 }

@@ -16,7 +16,7 @@ func (s *Service) Sign(ctx context.Context, c *keystore.Caller, in *SignInput) (
 	if err != nil {
 		return nil, err
 	}
-	b, err := u.signer(in.SigningAlgorithm)
+	b, err := u.signer(ctx, in.SigningAlgorithm)
 	if err != nil {
 		return nil, err
 	}
@@ -105,12 +105,20 @@ func (s *Service) admitSigning(ctx context.Context, c *keystore.Caller, t *scrat
 }
 
 // signer gives the key's backend, which must be able to make signatures of that algorithm.
-func (u *use) signer(algorithm string) (backend.Signer, error) {
+func (u *use) signer(ctx context.Context, algorithm string) (backend.Signer, error) {
 	b, err := capable[backend.Signer](u)
 	if err != nil {
 		return nil, err
 	}
-	if l, ok := b.(backend.SignatureLimiter); ok && !l.Signs(algorithm) {
+	l, limited := b.(backend.SignatureLimiter)
+	if !limited {
+		return b, nil
+	}
+	can, err := l.Signs(ctx, algorithm)
+	if err != nil {
+		return nil, err
+	}
+	if !can {
 		return nil, keystore.Faultf(keystore.KindUnsupportedOperation, "The key store of %s can't make signatures of %s.", u.arn, algorithm)
 	}
 	return b, nil

@@ -94,11 +94,27 @@ type DeriveSharedSecretOutput struct {
 	KeyOrigin             keystore.Origin
 }
 
-// EncapsulateInput is the request of Encapsulate and, without its ciphertext, of Decapsulate.
+// EncapsulateInput is Encapsulate's request.
 type EncapsulateInput struct {
 	KeyID                  string
 	EncapsulationAlgorithm string
 	GrantTokens            []string
+	DryRun                 bool
+}
+
+// DecapsulateInput is Decapsulate's request.
+type DecapsulateInput struct {
+	EncapsulateInput
+	Ciphertext []byte
+}
+
+// EncapsulateOutput is the answer of both. SharedSecret has 32 bytes and belongs to the receiver, who zeroes it when it is written
+// out; Ciphertext is nil for Decapsulate.
+type EncapsulateOutput struct {
+	KeyARN                 string
+	SharedSecret           []byte
+	Ciphertext             []byte
+	EncapsulationAlgorithm string
 }
 
 // DataKeyPairInput is the request of GenerateDataKeyPair and GenerateDataKeyPairWithoutPlaintext.

@@ -87,7 +87,11 @@ func (s *Service) home(ctx context.Context, c *keystore.Caller, in *CreateKeyInp
 	if b == nil {
 		return nil, nil, backend.Unreachable(d.rule.store, backend.CallCreate)
 	}
-	if !backend.Supports(b, d.info.Spec, d.usage) {
+	supported, err := backend.Supports(ctx, b, d.info.Spec, d.usage)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !supported {
 		return nil, nil, keystore.Faultf(keystore.KindUnsupportedOperation,
 			"KeySpec %s with KeyUsage %s is not supported by the token of this key store.", d.info.Spec, d.usage)
 	}

@@ -96,8 +96,11 @@ func (s suite) health(t *testing.T) {
 	b := s.open(t)
 	assert.NotEmpty(t, b.Identity().Label)
 	assert.NoError(t, b.Health(t.Context()))
-	assert.True(t, backend.Supports(b, keystore.SymmetricDefault, keystore.UsageEncryptDecrypt))
-	assert.False(t, backend.Supports(b, keystore.SymmetricDefault, keystore.UsageSignVerify))
+	for usage, want := range map[keystore.Usage]bool{keystore.UsageEncryptDecrypt: true, keystore.UsageSignVerify: false} {
+		can, err := backend.Supports(t.Context(), b, keystore.SymmetricDefault, usage)
+		require.NoError(t, err)
+		assert.Equal(t, want, can, usage)
+	}
 }
 
 func (s suite) createDestroy(t *testing.T) {
