@@ -66,6 +66,9 @@ type KeyTx interface {
 	RotatingKeys(now time.Time, limit int) ([]*Key, error)
 	// ExpiringKeys lists keys with imported material whose ValidTo is not after now.
 	ExpiringKeys(now time.Time, limit int) ([]*Key, error)
+	// KeysNaming lists keys of every Region whose policy may name a text, by (Region, id), those behind the one given, at most
+	// limit. It reads all policies: it is for what happens rarely.
+	KeysNaming(text, afterRegion string, after KeyID, limit int) ([]*Key, error)
 	InsertTombstone(t *Tombstone) error
 	// Tombstones lists them by deletion time, newest first; keyARN "" means all.
 	Tombstones(keyARN string, limit int) ([]*Tombstone, error)
@@ -94,6 +97,10 @@ type GrantTx interface {
 	Grants(region string, key KeyID, grantee, grantID, after string, limit int) ([]*Grant, error)
 	// RetirableGrants lists by (key, id) the grants with that retiring principal; after is the last one's KeyID + "/" + ID.
 	RetirableGrants(region, retiring, after string, limit int) ([]*Grant, error)
+	// GrantsNaming lists grants of every Region with that grantee or retiring principal, at most limit. It reads all grants: it
+	// is for what happens rarely.
+	GrantsNaming(principal string, limit int) ([]*Grant, error)
+	// CountGrants costs the same however many there are.
 	CountGrants(region string, key KeyID) (int, error)
 }
 
@@ -117,6 +124,8 @@ type LedgerTx interface {
 	Materials(after MaterialID, limit int, states ...MaterialState) ([]*Material, error)
 	// MaterialsOfKey lists every row of a key, oldest first.
 	MaterialsOfKey(keyARN string) ([]*Material, error)
+	// OpenMaterialsOfKey lists those that are neither destroyed nor resolved, oldest first; the others cost nothing.
+	OpenMaterialsOfKey(keyARN string) ([]*Material, error)
 	CountMaterials() (map[MaterialState]int, error)
 }
 

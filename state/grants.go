@@ -120,6 +120,13 @@ func (t *tx) grantsTo(region string, key keystore.KeyID, grantee string) ([]*key
 	return grants, about(err, "read grants on key %s", key)
 }
 
+// GrantsNaming lists grants of every Region with that grantee or retiring principal, at most limit. It reads all grants.
+func (t *tx) GrantsNaming(principal string, limit int) ([]*keystore.Grant, error) {
+	grants, err := list(t, scanGrant, "SELECT "+grantColumns+" FROM grants WHERE grantee = ? OR retiring = ? ORDER BY region, key_id, id LIMIT ?",
+		principal, principal, bound(limit))
+	return grants, about(err, "list grants of %s", principal)
+}
+
 // RetirableGrants lists by (key, id) the grants with that retiring principal; after is the key id, "/" and the grant id
 // of the last one listed.
 func (t *tx) RetirableGrants(region, retiring, after string, limit int) ([]*keystore.Grant, error) {
@@ -131,6 +138,6 @@ func (t *tx) RetirableGrants(region, retiring, after string, limit int) ([]*keys
 
 // CountGrants counts the grants on a key.
 func (t *tx) CountGrants(region string, key keystore.KeyID) (int, error) {
-	n, err := t.count("SELECT COUNT(*) FROM grants WHERE region = ? AND key_id = ?", region, key)
+	n, err := t.count("SELECT n FROM grant_counts WHERE region = ? AND key_id = ?", region, key)
 	return n, about(err, "count grants on key %s", key)
 }

@@ -76,3 +76,11 @@ func (t *tx) ExpiringKeys(now time.Time, limit int) ([]*keystore.Key, error) {
 		ORDER BY valid_to, region, id LIMIT ?`, at(now), bound(limit))
 	return keys, about(err, "list keys whose material expires")
 }
+
+// KeysNaming lists keys whose policy may name a text, by (Region, id), those behind the one given, at most limit: JSON can
+// write the same text with escapes, so that policies with any come too. It reads all policies.
+func (t *tx) KeysNaming(text, afterRegion string, after keystore.KeyID, limit int) ([]*keystore.Key, error) {
+	keys, err := list(t, scanKey, "SELECT "+keyColumns+` FROM keys WHERE (region, id) > (?, ?) AND (instr(policy, ?) > 0 OR instr(policy, '\') > 0)
+		ORDER BY region, id LIMIT ?`, afterRegion, after, text, bound(limit))
+	return keys, about(err, "list keys whose policy names %s", text)
+}

@@ -136,6 +136,13 @@ func (t *tx) MaterialsOfKey(keyARN string) ([]*keystore.Material, error) {
 	return rows, about(err, "list material of %s", keyARN)
 }
 
+// OpenMaterialsOfKey lists the rows of a key that are neither destroyed nor resolved, oldest first.
+func (t *tx) OpenMaterialsOfKey(keyARN string) ([]*keystore.Material, error) {
+	rows, err := list(t, scanMaterial, "SELECT "+materialColumns+` FROM materials WHERE key_arn = ? AND state NOT IN ('destroyed', 'resolved')
+		ORDER BY planned_at, id`, keyARN)
+	return rows, about(err, "list open material of %s", keyARN)
+}
+
 // CountMaterials counts the rows by state; states without a row are absent.
 func (t *tx) CountMaterials() (map[keystore.MaterialState]int, error) {
 	counts := map[keystore.MaterialState]int{}

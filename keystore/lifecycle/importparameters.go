@@ -117,7 +117,7 @@ func (s *Service) planWrapping(ctx context.Context, k *keystore.Key, b backend.B
 		Token: b.Identity(), Label: wrappingLabel, KeyCreated: k.Created, PlannedAt: s.now(),
 	}
 	err = s.update(ctx, func(tx keystore.Tx) error {
-		rows, err := tx.MaterialsOfKey(k.ARN())
+		rows, err := tx.OpenMaterialsOfKey(k.ARN())
 		if err != nil {
 			return err
 		}

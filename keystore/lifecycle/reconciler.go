@@ -113,7 +113,7 @@ func (r *Reconciler) key(ctx context.Context, arn string, report *ReconcileRepor
 	var rows []*keystore.Material
 	var tombs []*keystore.Tombstone
 	err := r.s.cfg.DB.View(ctx, func(tx keystore.Tx) (err error) {
-		if rows, err = tx.MaterialsOfKey(arn); err != nil {
+		if rows, err = tx.OpenMaterialsOfKey(arn); err != nil {
 			return err
 		}
 		tombs, err = tx.Tombstones(arn, 1)

@@ -170,7 +170,7 @@ func tombstone(k *keystore.Key, now time.Time) *keystore.Tombstone {
 // condemnAll condemns every live row of a key. A planned one belongs to a rotation that is under way or was cut short: who
 // makes it, or the Reconciler, looks for its object and settles it.
 func condemnAll(tx keystore.Tx, k *keystore.Key, t *keystore.Tombstone) ([]*keystore.Material, error) {
-	all, err := tx.MaterialsOfKey(t.KeyARN)
+	all, err := tx.OpenMaterialsOfKey(t.KeyARN)
 	if err != nil {
 		return nil, err
 	}

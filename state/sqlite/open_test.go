@@ -152,7 +152,7 @@ func TestOpenAgain(t *testing.T) {
 	assert.Equal(t, "key 1", description(t, db), "Create keeps what is there")
 	v, err := db.Version(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, 2, v.Schema)
+	assert.Equal(t, 3, v.Schema)
 	assert.Regexp(t, `^SQLite 3\.\d+\.\d+$`, v.Engine)
 }
 
@@ -189,6 +189,9 @@ func TestFirstReleaseOpens(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, sqlite.MigrateWith(t.Context(), path, released[:1]))
 	require.NoError(t, os.Chmod(path, 0o600))
+	direct(t, path,
+		"INSERT INTO keys (region, id, account, origin, spec, usage, state, policy, revision, data) VALUES ('r', 'k', '', '', '', '', 'Enabled', '', 1, '{}')",
+		"INSERT INTO grants (region, key_id, id, data) VALUES ('r', 'k', 'a', '{}'), ('r', 'k', 'b', '{}')")
 	db := statetest.OpenAt(t, path)
 	v, err := db.Version(t.Context())
 	require.NoError(t, err)
@@ -196,6 +199,9 @@ func TestFirstReleaseOpens(t *testing.T) {
 	require.NoError(t, db.View(t.Context(), func(tx keystore.Tx) error {
 		_, err := tx.LastUse("us-east-1", "none")
 		require.ErrorIs(t, err, keystore.ErrNoRow)
+		n, err := tx.CountGrants("r", "k")
+		require.NoError(t, err)
+		assert.Equal(t, 2, n, "grants of before are counted")
 		return nil
 	}))
 }

@@ -1,7 +1,9 @@
 package statetest
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -83,6 +85,7 @@ func grants(t *testing.T, db keystore.DB) {
 	assert.Nil(t, to("nobody"))
 	change(t, db, func(tx keystore.Tx) { require.NoError(t, tx.DeleteGrant(Region, KeyID(1), full.ID)) })
 	assert.Nil(t, to(Grantee))
+	look(t, db, func(tx keystore.Tx) { assert.Equal(t, 2, need[int](t)(tx.CountGrants(Region, KeyID(1)))) })
 	assert.Equal(t, []*keystore.Grant{bare2}, to("other"))
 	late := &keystore.Grant{ID: "late", KeyID: KeyID(1), Region: Region, Grantee: "nobody"}
 	change(t, db, func(tx keystore.Tx) { require.NoError(t, tx.InsertGrant(late)) })
@@ -341,5 +344,75 @@ func settings(t *testing.T, db keystore.DB) {
 		assert.Equal(t, []string{"a/1", "a/2"}, need[[]string](t)(tx.Settings("a/")))
 		assert.Equal(t, []string{"a/1", "a/2", "b/1", "empty", "ä"}, need[[]string](t)(tx.Settings("")))
 		assert.Empty(t, need[[]string](t)(tx.Settings("zz")))
+	})
+}
+
+// ledgerOpen: of a key with a long past, what is open costs no more.
+func ledgerOpen(t *testing.T, db keystore.DB) {
+	const arn = "arn:aws:kms:us-east-1:000000000000:key/1"
+	var open []keystore.MaterialID
+	change(t, db, func(tx keystore.Tx) {
+		for i, s := range keystore.MaterialStates() {
+			for n := range 2 {
+				m := Material(10*i+n, s)
+				m.KeyARN, m.PlannedAt = arn, m.PlannedAt.Add(-time.Duration(10*i+n)*time.Second)
+				require.NoError(t, tx.InsertMaterial(m))
+				if s != keystore.MaterialDestroyed && s != keystore.MaterialResolved {
+					open = append(open, m.ID)
+				}
+			}
+		}
+		require.NoError(t, tx.InsertMaterial(Material(99, keystore.MaterialLive)), "another key's")
+	})
+	slices.Reverse(open) // oldest first
+	look(t, db, func(tx keystore.Tx) {
+		var got []keystore.MaterialID
+		for _, m := range need[[]*keystore.Material](t)(tx.OpenMaterialsOfKey(arn)) {
+			got = append(got, m.ID)
+		}
+		assert.Equal(t, open, got)
+		assert.Len(t, need[[]*keystore.Material](t)(tx.MaterialsOfKey(arn)), 2*len(keystore.MaterialStates()))
+	})
+}
+
+// naming: what names a principal is found in every Region.
+func naming(t *testing.T, db keystore.DB) {
+	const ann = "arn:aws:iam::000000000000:user/ann"
+	plain, escaped, other := Key(Region, 1), Key(Other, 1), Key(Region, 2)
+	plain.Policy = `{"Principal":{"AWS":"` + ann + `"}}`
+	escaped.Policy = `{"Principal":{"AWS":"arn:aws:iam::000000000000:user\/ann"}}`
+	other.Policy = `{"Principal":{"AWS":"arn:aws:iam::000000000000:user/bob"}}`
+	held, retired, kept := Grant(Region, KeyID(1), 1), Grant(Other, KeyID(1), 2), Grant(Region, KeyID(2), 3)
+	held.Grantee, held.Retiring = ann, ""
+	retired.Retiring = ann
+	change(t, db, func(tx keystore.Tx) {
+		for _, k := range []*keystore.Key{plain, escaped, other} {
+			require.NoError(t, tx.InsertKey(k))
+		}
+		for _, g := range []*keystore.Grant{held, retired, kept} {
+			require.NoError(t, tx.InsertGrant(g))
+		}
+	})
+	look(t, db, func(tx keystore.Tx) {
+		keys := func(k []*keystore.Key, err error) (arns []string) {
+			require.NoError(t, err)
+			for _, one := range k {
+				arns = append(arns, one.ARN())
+			}
+			return arns
+		}
+		first, second := plain, escaped // by Region
+		if Other < Region {
+			first, second = second, first
+		}
+		assert.Equal(t, []string{first.ARN(), second.ARN()}, keys(tx.KeysNaming(ann, "", "", 10)))
+		assert.Equal(t, []string{first.ARN()}, keys(tx.KeysNaming(ann, "", "", 1)))
+		assert.Equal(t, []string{second.ARN()}, keys(tx.KeysNaming(ann, first.Region, first.ID, 10)))
+		var ids []string
+		for _, g := range need[[]*keystore.Grant](t)(tx.GrantsNaming(ann, 10)) {
+			ids = append(ids, g.ID)
+		}
+		assert.ElementsMatch(t, []string{held.ID, retired.ID}, ids)
+		assert.Len(t, need[[]*keystore.Grant](t)(tx.GrantsNaming(ann, 1)), 1)
 	})
 }

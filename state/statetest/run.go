@@ -34,6 +34,8 @@ func Run(t *testing.T, open func(t *testing.T) keystore.DB) {
 		{"stores are unique", storesUnique},
 		{"the ledger", ledger},
 		{"the ledger in pages", ledgerInPages},
+		{"the ledger's open rows", ledgerOpen},
+		{"what names a principal", naming},
 		{"principals", principals},
 		{"settings", settings},
 		{"last uses", lastUses},
