@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/strongroom/strongroom/api/sigv4"
+	"github.com/strongroom/strongroom/cmd/strongroom/admin"
 )
 
 // The variables that dev.env promises are there, and what they name is too.
@@ -108,12 +110,26 @@ func TestShutdownFinishesCalls(t *testing.T) {
 	_, err = r.kms.Encrypt(ctx, &kms.EncryptInput{KeyId: key.KeyMetadata.KeyId, Plaintext: []byte("a")})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(control, []byte("slow C_Encrypt 1500\n"), 0o600))
+	onToken := func() bool {
+		return slices.ContainsFunc(r.status(ctx).Tokens, func(k admin.Token) bool { return k.InUse > 0 })
+	}
 	answer := make(chan error, 1)
-	go func() {
-		_, err := r.kms.Encrypt(ctx, &kms.EncryptInput{KeyId: key.KeyMetadata.KeyId, Plaintext: []byte("a")})
-		answer <- err
-	}()
-	time.Sleep(300 * time.Millisecond) // the call is on the token now
+	for seen, answered := false, true; !seen; {
+		if answered { // or so slow is this machine that the last one was over before anybody looked
+			answered = false
+			go func() {
+				_, err := r.kms.Encrypt(ctx, &kms.EncryptInput{KeyId: key.KeyMetadata.KeyId, Plaintext: []byte("a")})
+				answer <- err
+			}()
+		}
+		seen = onToken()
+		select {
+		case err := <-answer:
+			require.NoError(t, err)
+			seen, answered = false, true
+		default:
+		}
+	}
 	p := r.process
 	r.process = nil
 	require.NoError(t, p.end(syscall.SIGTERM), p.printed())

@@ -100,8 +100,10 @@ func TestFigures(t *testing.T) {
 	}
 	status, _ := get("/healthz")
 	assert.Equal(t, http.StatusOK, status)
-	status, _ = get("/readyz")
-	assert.Equal(t, http.StatusOK, status)
+	require.Eventually(t, func() bool { // a busy machine may be too slow for it once
+		status, _ = get("/readyz")
+		return status == http.StatusOK
+	}, time.Minute, 50*time.Millisecond)
 	status, _ = get("/nothing")
 	assert.Equal(t, http.StatusNotFound, status)
 	_, text := get("/metrics")

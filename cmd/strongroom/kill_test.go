@@ -211,12 +211,19 @@ func TestKill(t *testing.T) {
 	witness(t, r.dir)
 }
 
-// freeAddress is one where nothing listens.
+// freeAddress is one where nothing listens. Its port is below those that the kernel gives out by itself, so that nobody's
+// connection has it while the appliance is away.
 func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return l.Addr().String()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(10_000)))
+		if err != nil {
+			continue
+		}
+		require.NoError(t, l.Close())
+		return l.Addr().String()
+	}
+	require.Fail(t, "no free port was found")
+	return ""
 }
 
 // change is what a worker knows of one thing: what was last acknowledged, and what was asked after that without an answer.
