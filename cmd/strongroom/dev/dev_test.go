@@ -147,3 +147,12 @@ func TestPrepareContinues(t *testing.T) {
 	_, err = prepare(o)
 	assert.ErrorContains(t, err, "which SoftHSM2 cannot read")
 }
+
+func TestReachable(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1:8080": "127.0.0.1:8080", "0.0.0.0:8080": "127.0.0.1:8080", "[::]:8080": "localhost:8080", "[::1]:8080": "[::1]:8080",
+		"10.0.0.1:80": "10.0.0.1:80", "host:80": "host:80", "": "",
+	} {
+		assert.Equal(t, want, reachable(address), address)
+	}
+}

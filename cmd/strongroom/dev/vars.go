@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,7 +23,7 @@ type Credential struct{ AccessKeyID, SecretKey string }
 func (s *Setup) Vars(r Running) []Var {
 	region := s.Config.Regions[0]
 	vars := []Var{
-		{"AWS_ENDPOINT_URL_KMS", "http://" + r.KMSAddr},
+		{"AWS_ENDPOINT_URL_KMS", "http://" + reachable(r.KMSAddr)},
 		{"AWS_ACCESS_KEY_ID", r.AccessKeyID},
 		{"AWS_SECRET_ACCESS_KEY", r.SecretKey},
 		{"AWS_SESSION_TOKEN", ""}, // one of the shell's own belongs to another credential
@@ -45,11 +46,27 @@ func (s *Setup) Vars(r Running) []Var {
 	}
 	return append(vars,
 		Var{"STRONGROOM_ADMIN_SOCKET", r.AdminSocket},
-		Var{"STRONGROOM_ADMIN_URL", "http://" + r.AdminAddr},
+		Var{"STRONGROOM_ADMIN_URL", "http://" + reachable(r.AdminAddr)},
 		Var{"STRONGROOM_DIR", s.Dir},
 		Var{"STRONGROOM_PID", strconv.Itoa(os.Getpid())},
 		Var{"SOFTHSM2_CONF", filepath.Join(s.Dir, "softhsm2.conf")},
 		Var{"STRONGROOM_PKCS11_MODULE", s.module})
+}
+
+// reachable is the address by which this machine reaches a listener: one on all addresses has none of its own.
+func reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	ip := net.ParseIP(host)
+	switch {
+	case ip == nil || !ip.IsUnspecified():
+		return address
+	case ip.To4() != nil:
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return net.JoinHostPort("localhost", port)
 }
 
 // Dir makes the directory that a dev appliance is to use: dir, or one that throwAway says to remove at the end.
