@@ -16,7 +16,7 @@ import (
 )
 
 // kryopticSlots is how many tokens a test process can make in Kryoptic, which knows as many slots as its configuration names.
-const kryopticSlots = 64
+const kryopticSlots = 256
 
 var kryoptic struct {
 	sync.Once

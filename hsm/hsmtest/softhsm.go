@@ -122,9 +122,14 @@ type Tokens struct {
 }
 
 // SoftHSM makes fresh SoftHSM2 tokens for a test, one for each label. Their
-// labels on the module get a prefix that no other test has.
+// labels on the module get a prefix that no other test has. With
+// STRONGROOM_TEST_TOKENS=kryoptic they are Kryoptic's: `make tokens` runs the
+// tests of the token layer so.
 func SoftHSM(t testing.TB, labels ...string) *Tokens {
 	t.Helper()
+	if os.Getenv("STRONGROOM_TEST_TOKENS") == "kryoptic" {
+		return Kryoptic(t, labels...)
+	}
 	dir := Dir(t)
 	out := &Tokens{
 		t: t, Module: ModulePath(t), Conf: filepath.Join(dir, "softhsm2.conf"),
