@@ -17,6 +17,7 @@ const maxIdentities = 4096
 // identity is an access key's principal as callers carry it. It is never changed.
 type identity struct {
 	arn      string
+	id       string // Principal.ID
 	root     bool
 	policies []string
 }
@@ -77,7 +78,7 @@ func (i *identities) load(ctx context.Context, accessKeyID string) (*identity, [
 	case err != nil:
 		return nil, nil, fmt.Errorf("look up an access key: %w", err)
 	}
-	id := &identity{arn: p.ARN, root: p.Kind == keystore.PrincipalRoot, policies: make([]string, len(p.Policies))}
+	id := &identity{arn: p.ARN, id: p.ID, root: p.Kind == keystore.PrincipalRoot, policies: make([]string, len(p.Policies))}
 	for n, policy := range p.Policies {
 		id.policies[n] = policy.Document
 	}

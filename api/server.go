@@ -137,7 +137,7 @@ func (c *call) authenticate() error {
 		return errInactive // access keys here are long-term ones, which have no token: AWS refuses one that was made up
 	}
 	c.caller = &keystore.Caller{
-		Account: s.Account, Region: scope.Region, Principal: id.arn, AccessKeyID: scope.AccessKeyID,
+		Account: s.Account, Region: scope.Region, Principal: id.arn, PrincipalID: id.id, AccessKeyID: scope.AccessKeyID,
 		Root: id.root, Policies: id.policies, RequestID: c.id, SourceIP: sourceIP(c.r.RemoteAddr),
 		UserAgent: userAgent(c.r), Secure: c.r.TLS != nil, Time: s.Clock.Now(),
 	}

@@ -7,6 +7,7 @@ type Caller struct {
 	Account     string
 	Region      string // of the credential scope: the Region that the request is for
 	Principal   string // ARN: arn:aws:iam::ACCOUNT:root, …:user/NAME or …:role/NAME
+	PrincipalID string // Principal.ID; "" for the root
 	AccessKeyID string
 	Root        bool
 	Policies    []string // JSON texts of the principal's attached policies
@@ -30,10 +31,16 @@ const (
 
 // Principal is a user, a (static) role or the account root of the appliance.
 type Principal struct {
-	ARN      string
-	Kind     PrincipalKind
-	Name     string
+	ARN  string
+	Kind PrincipalKind
+	Name string
+	// ID is the unique id ("AIDA…" of a user, "AROA…" of a role), which no other principal ever has, also none of the same
+	// ARN. It takes the ARN's place in key policies and grants when the principal is deleted (IAM user guide, "IAM
+	// identifiers"). "" for the root, and for principals of before there were ids.
+	ID       string
 	Disabled bool
+	// Leaving: its deletion has begun. It can't sign, nothing new may name it, and it only waits for what names it to forget it.
+	Leaving  bool
 	Created  time.Time
 	Policies []NamedPolicy // attached, by name
 	Revision int64

@@ -11,6 +11,8 @@ const principalColumns = "arn, kind, name, disabled, created_at, revision, data"
 
 // principalDocument is what is kept of a principal beyond its columns.
 type principalDocument struct {
+	ID       string                 `json:"id,omitempty"`
+	Leaving  bool                   `json:"leaving,omitempty"`
 	Policies []keystore.NamedPolicy `json:"policies,omitempty"`
 }
 
@@ -25,7 +27,7 @@ func scanPrincipal(scan func(...any) error) (*keystore.Principal, error) {
 	if err := json.Unmarshal([]byte(data), &doc); err != nil {
 		return nil, fmt.Errorf("principal %s: stored document: %w", p.ARN, err)
 	}
-	p.Created, p.Policies = created.Time, doc.Policies
+	p.Created, p.Policies, p.ID, p.Leaving = created.Time, doc.Policies, doc.ID, doc.Leaving
 	return &p, nil
 }
 
@@ -37,7 +39,7 @@ func (t *tx) Principal(arn string) (*keystore.Principal, error) {
 
 // InsertPrincipal stores a new principal at revision 1; ErrExists where the ARN is taken.
 func (t *tx) InsertPrincipal(p *keystore.Principal) error {
-	data, err := document(principalDocument{p.Policies})
+	data, err := document(principalDocument{p.ID, p.Leaving, p.Policies})
 	if err == nil {
 		err = t.insert("INSERT INTO principals ("+principalColumns+") VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 			p.ARN, p.Kind, p.Name, p.Disabled, at(p.Created), 1, data)
@@ -52,7 +54,7 @@ func (t *tx) InsertPrincipal(p *keystore.Principal) error {
 // UpdatePrincipal stores every field of the principal but its ARN, and raises its revision: ErrStale where it is not the
 // stored one, ErrNoRow where the principal is gone.
 func (t *tx) UpdatePrincipal(p *keystore.Principal) error {
-	data, err := document(principalDocument{p.Policies})
+	data, err := document(principalDocument{p.ID, p.Leaving, p.Policies})
 	if err == nil {
 		err = t.revised("SELECT 1 FROM principals WHERE arn = ?", []any{p.ARN},
 			"UPDATE principals SET kind = ?, name = ?, disabled = ?, created_at = ?, revision = ?, data = ? WHERE arn = ? AND revision = ?",

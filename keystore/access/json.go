@@ -12,6 +12,8 @@ import (
 type node struct {
 	kind    nodeKind
 	text    string // of a string, a number or a boolean, as policies compare it
+	begin   int64  // of a string: where it stands in the document, perhaps with white space or a colon before it
+	end     int64
 	members []member
 	items   []*node
 }
@@ -54,6 +56,7 @@ func readNode(dec *json.Decoder, depth int) (*node, error) {
 	if depth > maxDepth {
 		return nil, errDepth
 	}
+	begin := dec.InputOffset()
 	tok, err := dec.Token()
 	if err != nil {
 		return nil, atOffset(dec, err)
@@ -65,7 +68,7 @@ func readNode(dec *json.Decoder, depth int) (*node, error) {
 		}
 		return readList(dec, depth)
 	case string:
-		return &node{kind: nodeText, text: v}, nil
+		return &node{kind: nodeText, text: v, begin: begin, end: dec.InputOffset()}, nil
 	case json.Number:
 		return &node{kind: nodeBare, text: v.String()}, nil
 	case bool:

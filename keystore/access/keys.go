@@ -192,7 +192,7 @@ func (e *evaluation) callerValues(k *condKey, room []string) []string {
 		if c.Root {
 			return appendText(room, c.Account)
 		}
-		return room
+		return appendText(room, c.PrincipalID)
 	case fromSourceIP:
 		return appendText(room, c.SourceIP)
 	case fromUserAgent:

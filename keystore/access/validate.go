@@ -22,6 +22,9 @@ func Lockout() *keystore.Fault {
 	return keystore.Faultf(keystore.KindMalformedPolicyDocument, "%s", textLockout)
 }
 
+// InvalidPrincipals is AWS's fault for a policy that names somebody who does not exist.
+func InvalidPrincipals() *keystore.Fault { return malformed("%s", textBadPrincipal) }
+
 // ValidatePolicy checks a key policy and compiles it: size, characters, the policy language, and that its principals exist.
 // principalExists is asked for users and roles and for the roots of other accounts, by ARN; nil takes every one. Faults are
 // LimitExceeded for the size and MalformedPolicyDocument for the rest.
@@ -42,7 +45,7 @@ func ValidatePolicy(text string, account string, principalExists func(arn string
 		}
 		for i := range s.principals {
 			if err := s.principals[i].check(account, principalExists); err != nil {
-				return nil, malformed("%s", textBadPrincipal).Because(fmt.Errorf("%s: %w", s, err))
+				return nil, InvalidPrincipals().Because(fmt.Errorf("%s: %w", s, err))
 			}
 		}
 	}

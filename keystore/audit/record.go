@@ -112,9 +112,12 @@ func appendIdentity(b []byte, e *Event) []byte {
 	b = append(b, `{"type":"`...)
 	b = append(b, kind...)
 	b = append(b, `","principalId":`...)
-	if name == "" {
+	switch {
+	case name == "":
 		b = appendString(b, c.Account)
-	} else {
+	case c.PrincipalID != "":
+		b = appendString(b, c.PrincipalID)
+	default: // a principal of before there were ids
 		b = appendString(b, name)
 	}
 	b = appendMember(b, "arn", c.Principal)

@@ -45,13 +45,13 @@ func New(cfg Config) *Service {
 // errDryRun is AWS's answer to a DryRun request that would have succeeded (recorded).
 var errDryRun = keystore.Faultf(keystore.KindDryRunOperation, "The request would have succeeded, but the DryRun option is set.")
 
-// Known is the PrincipalExists that asks the state. A principal that is disabled is there.
+// Known is the PrincipalExists that asks the state. A principal that is disabled is there; one whose deletion has begun is not.
 func Known(tx keystore.Tx, arn string) (bool, error) {
-	_, err := tx.Principal(arn)
+	p, err := tx.Principal(arn)
 	if errors.Is(err, keystore.ErrNoRow) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil && !p.Leaving, err
 }
 
 func (s *Service) now() time.Time { return s.cfg.Clock.Now().UTC().Truncate(time.Millisecond) }

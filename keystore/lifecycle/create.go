@@ -41,11 +41,11 @@ func (s *Service) CreateKey(ctx context.Context, c *keystore.Caller, in *CreateK
 	}
 	switch {
 	case d.origin == keystore.OriginExternal:
-		err = s.buildEmpty(ctx, k)
+		err = s.buildEmpty(ctx, c, k)
 	case d.rule.xksKey:
 		err = s.buildExternal(ctx, c, b, k)
 	default:
-		err = s.build(ctx, b, k, d)
+		err = s.build(ctx, c, b, k, d)
 	}
 	if err != nil {
 		return nil, err
@@ -120,7 +120,7 @@ func (s *Service) draft(c *keystore.Caller, id keystore.KeyID, in *CreateKeyInpu
 }
 
 // build makes material and key.
-func (s *Service) build(ctx context.Context, b backend.Backend, k *keystore.Key, d *design) error {
+func (s *Service) build(ctx context.Context, c *keystore.Caller, b backend.Backend, k *keystore.Key, d *design) error {
 	arn := k.ARN()
 	defer s.busy.enter(arn)()
 	m := &keystore.Material{
@@ -142,7 +142,7 @@ func (s *Service) build(ctx context.Context, b backend.Backend, k *keystore.Key,
 		return s.abandon(ctx, m, err)
 	}
 	s.step(StepCreateGenerated)
-	if err := s.commit(ctx, k, m, made); err != nil {
+	if err := s.commit(ctx, c, k, m, made); err != nil {
 		return s.abandon(ctx, m, err)
 	}
 	s.step(StepCreateCommitted)
@@ -150,15 +150,18 @@ func (s *Service) build(ctx context.Context, b backend.Backend, k *keystore.Key,
 }
 
 // commit is the transaction that makes the key, and its row live.
-func (s *Service) commit(ctx context.Context, k *keystore.Key, m *keystore.Material, made backend.Created) error {
-	return s.update(ctx, func(tx keystore.Tx) error { return s.commitTx(tx, k, m, made) })
+func (s *Service) commit(ctx context.Context, c *keystore.Caller, k *keystore.Key, m *keystore.Material, made backend.Created) error {
+	return s.update(ctx, func(tx keystore.Tx) error { return s.commitTx(tx, c, k, m, made) })
 }
 
-func (s *Service) commitTx(tx keystore.Tx, k *keystore.Key, m *keystore.Material, made backend.Created) error {
+func (s *Service) commitTx(tx keystore.Tx, c *keystore.Caller, k *keystore.Key, m *keystore.Material, made backend.Created) error {
 	if err := s.underQuota(tx, k.Region); err != nil {
 		return err
 	}
 	if err := storeStands(tx, k); err != nil {
+		return err
+	}
+	if err := namesStand(tx, c, k.Policy); err != nil {
 		return err
 	}
 	row, err := tx.Material(m.ID)

@@ -34,7 +34,7 @@ func (s *Service) buildExternal(ctx context.Context, c *keystore.Caller, b backe
 	made, err := inner.CreateKey(ctx, handleOf(own, k))
 	if err == nil {
 		s.step(StepCreateGenerated)
-		err = s.commitExternal(ctx, k, own, theirs, made)
+		err = s.commitExternal(ctx, c, k, own, theirs, made)
 	}
 	if err != nil {
 		_ = s.abandon(ctx, theirs, err)
@@ -84,7 +84,7 @@ func (s *Service) planExternal(ctx context.Context, k *keystore.Key, inner, b ba
 }
 
 // commitExternal is the transaction that makes the key, and both rows live.
-func (s *Service) commitExternal(ctx context.Context, k *keystore.Key, own, theirs *keystore.Material, made backend.Created) error {
+func (s *Service) commitExternal(ctx context.Context, c *keystore.Caller, k *keystore.Key, own, theirs *keystore.Material, made backend.Created) error {
 	return s.update(ctx, func(tx keystore.Tx) error {
 		if err := externalFree(tx, k); err != nil {
 			return err
@@ -100,6 +100,6 @@ func (s *Service) commitExternal(ctx context.Context, k *keystore.Key, own, thei
 		if err := tx.UpdateMaterial(row); err != nil {
 			return err
 		}
-		return s.commitTx(tx, k, own, made)
+		return s.commitTx(tx, c, k, own, made)
 	})
 }

@@ -189,13 +189,16 @@ func (s *Service) endRows(ctx context.Context, rows ...*keystore.Material) {
 }
 
 // buildEmpty makes a key that waits for its material.
-func (s *Service) buildEmpty(ctx context.Context, k *keystore.Key) error {
+func (s *Service) buildEmpty(ctx context.Context, c *keystore.Caller, k *keystore.Key) error {
 	if _, _, err := s.unwrapper(k); err != nil {
 		return err
 	}
 	k.State, k.Materials = keystore.PendingImport, nil
 	return s.update(ctx, func(tx keystore.Tx) error {
 		if err := s.underQuota(tx, k.Region); err != nil {
+			return err
+		}
+		if err := namesStand(tx, c, k.Policy); err != nil {
 			return err
 		}
 		return tx.InsertKey(k)

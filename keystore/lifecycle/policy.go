@@ -31,8 +31,7 @@ func (s *Service) checkPolicy(ctx context.Context, c *keystore.Caller, keyARN, t
 		return "", err
 	}
 	if !bypass && !p.AllowsPutKeyPolicy(c, keyARN) {
-		return "", keystore.Faultf(keystore.KindMalformedPolicyDocument,
-			"The new key policy will not allow you to update the key policy in the future.")
+		return "", access.Lockout()
 	}
 	return text, nil
 }
@@ -41,14 +40,40 @@ func (s *Service) principalExists(ctx context.Context, c *keystore.Caller, arn s
 	if arn == c.Principal || arn == keystore.RootARN(c.Account) {
 		return true, nil
 	}
-	err := s.cfg.DB.View(ctx, func(tx keystore.Tx) error {
-		_, err := tx.Principal(arn)
+	exists := false
+	err := s.cfg.DB.View(ctx, func(tx keystore.Tx) (err error) {
+		exists, err = principalStands(tx, arn)
 		return err
 	})
+	return exists, err
+}
+
+// principalStands tells whether there is a principal that is not being deleted.
+func principalStands(tx keystore.Tx, arn string) (bool, error) {
+	p, err := tx.Principal(arn)
 	if errors.Is(err, keystore.ErrNoRow) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil && !p.Leaving, err
+}
+
+// namesStand makes sure, in the transaction that stores a policy, that those whom it names are there still: a principal that
+// is made later under the ARN of one that was deleted is another one.
+func namesStand(tx keystore.Tx, c *keystore.Caller, policy string) error {
+	p, err := access.Parse(policy)
+	if err != nil {
+		return err
+	}
+	for _, arn := range p.NamedPrincipals() {
+		stands, err := principalStands(tx, arn)
+		if err != nil {
+			return err
+		}
+		if !stands && arn != c.Principal {
+			return access.InvalidPrincipals()
+		}
+	}
+	return nil
 }
 
 // GetKeyPolicy gives the text and the name of a key's policy. name "" is "default".
@@ -87,12 +112,12 @@ func (s *Service) PutKeyPolicy(ctx context.Context, c *keystore.Caller, in *PutK
 	if err != nil {
 		return err
 	}
-	_, err = s.change(ctx, k, a, func(_ keystore.Tx, k *keystore.Key) error {
+	_, err = s.change(ctx, k, a, func(tx keystore.Tx, k *keystore.Key) error {
 		if k.Policy == text {
 			return errUnchanged
 		}
 		k.Policy = text
-		return nil
+		return namesStand(tx, c, text)
 	})
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -121,6 +122,52 @@ func TestAliasThatMovesWhileItIsDeleted(t *testing.T) {
 	require.NoError(t, lifecycle.New(cfg).DeleteAlias(t.Context(), w.root, "alias/x"), "root may delete it from either")
 	_, err := w.DescribeKey(t.Context(), w.root, "alias/x", nil)
 	faulty(t, err, keystore.KindNotFound, "*")
+}
+
+// A policy names nobody who was deleted while it was on its way, so that another principal of the same ARN can't come into it.
+func TestPrincipalThatIsDeletedMeanwhile(t *testing.T) {
+	var gone func(step string)
+	w := newWorld(t, func(c *lifecycle.Config) { c.Hook = func(step string) { gone(step) } })
+	gone = func(string) {}
+	k := w.create(lifecycle.CreateKeyInput{})
+	for name, leave := range map[string]func(tx keystore.Tx, arn string) error{
+		"deleted": func(tx keystore.Tx, arn string) error { return tx.DeletePrincipal(arn) },
+		"leaving": func(tx keystore.Tx, arn string) error {
+			p, err := tx.Principal(arn)
+			if err == nil {
+				p.Leaving = true
+				err = tx.UpdatePrincipal(p)
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const text = "Policy contains a statement with one or more invalid principals."
+			ann := w.user("ann-" + name)
+			policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["` + keystore.RootARN(account) + `","` + ann.Principal +
+				`"]},"Action":"kms:*","Resource":"*"}]}`
+			late := &before{DB: w.db}
+			cfg := w.cfg
+			cfg.DB = late
+			late.do = func() {
+				require.NoError(t, w.db.Update(t.Context(), func(tx keystore.Tx) error { return leave(tx, ann.Principal) }))
+			}
+			err := lifecycle.New(cfg).PutKeyPolicy(t.Context(), w.root, &lifecycle.PutKeyPolicyInput{KeyID: string(k.ID), Policy: policy})
+			faulty(t, err, keystore.KindMalformedPolicyDocument, text)
+
+			bob := w.user("bob-" + name)
+			gone = func(step string) {
+				if step == lifecycle.StepCreateGenerated {
+					require.NoError(t, w.db.Update(t.Context(), func(tx keystore.Tx) error { return leave(tx, bob.Principal) }))
+				}
+			}
+			defer func() { gone = func(string) {} }()
+			before := len(w.token.List())
+			_, err = w.CreateKey(t.Context(), w.root, &lifecycle.CreateKeyInput{Policy: strings.ReplaceAll(policy, ann.Principal, bob.Principal)})
+			faulty(t, err, keystore.KindMalformedPolicyDocument, text)
+			assert.Len(t, w.token.List(), before, "nothing stays on the token")
+		})
+	}
 }
 
 func TestResolvedWhileItIsDestroyed(t *testing.T) {

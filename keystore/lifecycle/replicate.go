@@ -85,7 +85,7 @@ func (s *Service) ReplicateKey(ctx context.Context, c *keystore.Caller, in *Repl
 	if r.Policy, err = s.checkPolicy(ctx, there, r.ARN(), in.Policy, in.BypassPolicyLockoutSafetyCheck); err != nil {
 		return nil, err
 	}
-	if err := s.insertReplica(ctx, k, r); err != nil {
+	if err := s.insertReplica(ctx, c, k, r); err != nil {
 		return nil, err
 	}
 	s.step(StepReplicaPlanned)
@@ -141,7 +141,7 @@ func carries(b backend.Backend, spec keystore.Spec) string {
 }
 
 // insertReplica is the transaction that makes a replica without material, and a member of its family.
-func (s *Service) insertReplica(ctx context.Context, k, r *keystore.Key) error {
+func (s *Service) insertReplica(ctx context.Context, c *keystore.Caller, k, r *keystore.Key) error {
 	return s.update(ctx, func(tx keystore.Tx) error {
 		primary, err := tx.Key(k.Region, k.ID)
 		if errors.Is(err, keystore.ErrNoRow) {
@@ -159,6 +159,9 @@ func (s *Service) insertReplica(ctx context.Context, k, r *keystore.Key) error {
 			return err
 		}
 		if err := s.underQuota(tx, r.Region); err != nil {
+			return err
+		}
+		if err := namesStand(tx, c, r.Policy); err != nil {
 			return err
 		}
 		regions := slices.Sorted(slices.Values(append(slices.Clone(primary.MultiRegion.ReplicaRegions), r.Region)))

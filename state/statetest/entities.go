@@ -278,7 +278,7 @@ func ledgerInPages(t *testing.T, db keystore.DB) {
 }
 
 func principals(t *testing.T, db keystore.DB) {
-	alice := &keystore.Principal{ARN: "arn:aws:iam::1:user/alice", Kind: keystore.PrincipalUser, Name: "alice", Created: Noon,
+	alice := &keystore.Principal{ARN: "arn:aws:iam::1:user/alice", ID: "AIDAALICE", Kind: keystore.PrincipalUser, Name: "alice", Created: Noon,
 		Policies: []keystore.NamedPolicy{{Name: "p", Document: "{}"}}}
 	root := &keystore.Principal{ARN: "arn:aws:iam::1:root", Kind: keystore.PrincipalRoot, Name: "root", Created: Noon, Disabled: true}
 	key := func(id, arn string) *keystore.Credential {
@@ -295,7 +295,7 @@ func principals(t *testing.T, db keystore.DB) {
 	})
 	assert.ErrorIs(t, refused(t, db, func(tx keystore.Tx) error { return tx.InsertCredential(key("C", "arn:none")) }), keystore.ErrNoRow)
 	stale := *alice
-	alice.Disabled, alice.Policies = true, nil
+	alice.Disabled, alice.Leaving, alice.Policies = true, true, nil
 	change(t, db, func(tx keystore.Tx) { require.NoError(t, tx.UpdatePrincipal(alice)) })
 	assert.ErrorIs(t, refused(t, db, func(tx keystore.Tx) error { return tx.UpdatePrincipal(&stale) }), keystore.ErrStale)
 	assert.ErrorIs(t, refused(t, db, func(tx keystore.Tx) error {

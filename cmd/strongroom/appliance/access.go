@@ -81,7 +81,7 @@ func permissionsOf(k *keystore.Key) []permission {
 
 // caller makes the caller that a principal's request would have.
 func (a *Appliance) caller(v *principals.View, region, sourceIP string) *keystore.Caller {
-	c := &keystore.Caller{Account: a.cfg.Account, Region: region, Principal: v.ARN, Root: v.Kind == keystore.PrincipalRoot,
+	c := &keystore.Caller{Account: a.cfg.Account, Region: region, Principal: v.ARN, PrincipalID: v.ID, Root: v.Kind == keystore.PrincipalRoot,
 		SourceIP: sourceIP, Secure: a.cfg.KMS.TLS != nil, Time: a.clock.Now()}
 	for _, p := range v.Policies {
 		c.Policies = append(c.Policies, p.Document)

@@ -48,6 +48,12 @@ func (r *Registry) Create(ctx context.Context, kind keystore.PrincipalKind, name
 			return nil, NewKey{}, err
 		}
 	}
+	if kind != keystore.PrincipalRoot {
+		var err error
+		if p.ID, err = newID(r.Random, kind); err != nil {
+			return nil, NewKey{}, err
+		}
+	}
 	key, cred, err := r.newKey(ctx, p)
 	if err != nil {
 		return nil, NewKey{}, err
@@ -145,29 +151,15 @@ func (r *Registry) Detach(ctx context.Context, name, policy string) (*View, erro
 	})
 }
 
-// Delete removes a principal with its access keys. The account root stays: it is the way back from any mistake.
-func (r *Registry) Delete(ctx context.Context, name string) (*View, error) {
-	var v *View
-	err := r.update(ctx, func(tx keystore.Tx) error {
-		p, err := r.find(tx, name)
-		if err != nil {
-			return err
-		}
-		if p.Kind == keystore.PrincipalRoot {
-			return invalid("the account root cannot be deleted; disable it instead")
-		}
-		v = &View{Principal: p}
-		return tx.DeletePrincipal(p.ARN)
-	})
-	return v, err
-}
-
 func (r *Registry) change(ctx context.Context, name string, fn func(*keystore.Principal) error) (*View, error) {
 	var v *View
 	err := r.update(ctx, func(tx keystore.Tx) error {
 		p, err := r.find(tx, name)
 		if err != nil {
 			return err
+		}
+		if p.Leaving {
+			return leaving(p)
 		}
 		if err := fn(p); err != nil {
 			return err

@@ -70,6 +70,9 @@ func (r *Registry) changeKeys(ctx context.Context, name string, fn func(tx keyst
 		if err != nil {
 			return err
 		}
+		if p.Leaving {
+			return leaving(p)
+		}
 		creds, err := tx.Credentials(p.ARN)
 		if err != nil {
 			return err

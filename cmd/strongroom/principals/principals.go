@@ -47,12 +47,15 @@ type entry struct {
 	secret     atomic.Pointer[[]byte]
 }
 
-// Open reads the principals.
+// Open reads the principals, and finishes deletions that were cut short.
 func Open(ctx context.Context, c Config) (*Registry, error) {
 	r := &Registry{Config: c}
 	r.entries.Store(&map[string]*entry{})
 	if err := r.load(ctx); err != nil {
 		return nil, fmt.Errorf("read principals: %w", err)
+	}
+	if err := r.resume(ctx); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
@@ -123,7 +126,7 @@ func (r *Registry) Exists(arn string) bool {
 		return true
 	}
 	for _, e := range *r.entries.Load() {
-		if e.principal.ARN == arn {
+		if e.principal.ARN == arn && !e.principal.Leaving {
 			return true
 		}
 	}
