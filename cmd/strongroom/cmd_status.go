@@ -61,7 +61,7 @@ func showStatus(cmd *cobra.Command, s *admin.Status) error {
 	fmt.Fprintln(out)
 	rows := [][]string{{"TOKEN", "LABEL", "SERIAL", "HEALTHY", "SESSIONS", "USED AS"}}
 	for _, t := range s.Tokens {
-		rows = append(rows, []string{t.Name, t.Label, t.Serial, yes(t.Healthy), fmt.Sprintf("%d (%d in use)", t.Sessions, t.InUse), strings.Join(t.Use, ", ")})
+		rows = append(rows, []string{t.Name, t.Label, t.Serial, wellness(&t), fmt.Sprintf("%d (%d in use)", t.Sessions, t.InUse), strings.Join(t.Use, ", ")})
 	}
 	if err := table(out, rows...); err != nil {
 		return err
@@ -91,9 +91,15 @@ func counts(m map[string]int) string {
 	return strings.Join(parts, ", ")
 }
 
-func yes(b bool) string {
-	if b {
+// wellness shows whether a token is well; of one that nothing is open on there is nothing to say.
+func wellness(t *admin.Token) string {
+	switch {
+	case t.Healthy:
 		return "yes"
+	case t.Manufacturer == "" && t.Model == "":
+		return "not in use"
+	case t.Error != "":
+		return "no: " + t.Error
 	}
 	return "no"
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,7 +16,9 @@ import (
 	"github.com/strongroom/strongroom/cmd/strongroom/config"
 	"github.com/strongroom/strongroom/cmd/strongroom/dev"
 	"github.com/strongroom/strongroom/hsm"
+	"github.com/strongroom/strongroom/hsm/hsmstore"
 	"github.com/strongroom/strongroom/hsm/pkcs11"
+	"github.com/strongroom/strongroom/keystore"
 )
 
 func newToken() *cobra.Command {
@@ -111,9 +115,10 @@ func newTokenProfiles() *cobra.Command {
 
 // finding is one thing that the doctor tried.
 type finding struct {
-	Check  string `json:"check"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail"`
+	Check    string `json:"check"`
+	OK       bool   `json:"ok"`
+	Optional bool   `json:"optional"` // what a token need not have: it holds no keys of that kind
+	Detail   string `json:"detail"`
 }
 
 func newTokenDoctor() *cobra.Command {
@@ -121,9 +126,10 @@ func newTokenDoctor() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor --label LABEL --pin file:PATH",
-		Short: "Try on a token what Strongroom needs of it; leaves nothing behind",
+		Short: "Try on a token what Strongroom needs of it, and tell what keys it can hold",
 		Long: "Log in to a token once, make an AES-256 key, use it, read its attributes back, destroy it. The key is labelled\n" +
-			"strongroom:doctor. The PIN is given by reference: file:PATH, env:NAME or credential:NAME.",
+			"strongroom:doctor. Then tell for every key spec whether the token can hold such keys. Nothing is left on the token but\n" +
+			"strongroom:canary, the key of health checks. The PIN is given by reference: file:PATH, env:NAME or credential:NAME.",
 		Args: cobra.NoArgs,
 		RunE: doing(func(cmd *cobra.Command, _ []string) error {
 			path, err := dev.FindModule(module)
@@ -159,7 +165,10 @@ func showFindings(w io.Writer, findings []finding, asJSON bool) error {
 	rows := [][]string{{"CHECK", "RESULT", "DETAIL"}}
 	for _, f := range findings {
 		result := "ok"
-		if !f.OK {
+		switch {
+		case !f.OK && f.Optional:
+			result = "no"
+		case !f.OK:
 			result = "FAILED"
 			bad++
 		}
@@ -184,7 +193,7 @@ func examine(ctx context.Context, cfg hsm.Config) (out []finding) {
 		if err != nil {
 			detail = err.Error()
 		}
-		out = append(out, finding{name, err == nil, detail})
+		out = append(out, finding{Check: name, OK: err == nil, Detail: detail})
 		return err == nil
 	}
 	var t *hsm.Token
@@ -226,6 +235,26 @@ func examine(ctx context.Context, cfg hsm.Config) (out []finding) {
 			}
 			return "", err
 		})
+		out = append(out, kinds(ctx, hsmstore.NewDefault(t).AllSpecs())...)
+	}
+	return out
+}
+
+// kinds tells for each key spec and usage whether the token can hold such keys.
+func kinds(ctx context.Context, store *hsmstore.Backend) (out []finding) {
+	for _, spec := range keystore.Specs() {
+		info, _ := keystore.LookupSpec(spec)
+		for _, usage := range slices.Sorted(maps.Keys(info.Usages)) {
+			can, err := store.Supports(ctx, spec, usage)
+			f := finding{Check: fmt.Sprintf("keys of spec %s for %s", spec, usage), OK: can, Optional: true}
+			switch {
+			case err != nil:
+				f.OK, f.Optional, f.Detail = false, false, err.Error()
+			case !can:
+				f.Detail = "CreateKey refuses them with UnsupportedOperationException"
+			}
+			out = append(out, f)
+		}
 	}
 	return out
 }
