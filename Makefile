@@ -10,10 +10,9 @@ KILLS   ?= 300
 AWS_ENCRYPTION_PROVIDER ?=
 export AWS_ENCRYPTION_PROVIDER
 comma   := ,
-# Tests of the whole appliance start many processes; two packages at a time suit two cores and above.
-TESTFLAGS ?= -race -timeout 10m
+TESTFLAGS ?= -race -timeout 20m
 
-.PHONY: help run build test clients test-deps check house bench fuzz torture clean
+.PHONY: help run build test clients tokens test-deps check house bench fuzz torture clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -35,6 +34,13 @@ test: test-deps ## run every test with the race detector
 
 clients: test-deps ## run other people's programs against the appliance, also those that take minutes to build: docs/clients.md
 	cd testdata/clients && $(GO) test -timeout 30m -v -tags heavy$(if $(AWS_ENCRYPTION_PROVIDER),$(comma)kubernetes) ./...
+
+tokens: ## build a token with PKCS#11 3.2 (minutes, once); on it run the tests that need one, and those of the token layer
+	@deploy/install-deps tokens
+	testdata/tokens/build .build/tokens
+	STRONGROOM_TEST_TOKENS=kryoptic $(GO) test $(TESTFLAGS) -tags tokens \
+	  -skip "$$(sed -n 's/^\([^#\t]*\)\t.*/\1/p' testdata/tokens/skip | paste -sd '|')" \
+	  ./hsm/... ./api ./xks/tokenkeys ./xks/proxy
 
 check: ## formatting, vet, staticcheck, the build without cgo, the rules of the house
 	@out="$$(gofmt -l $$(git ls-files '*.go'))"; if [ -n "$$out" ]; then echo "gofmt these files:"; echo "$$out"; exit 1; fi

@@ -62,6 +62,7 @@ type call struct {
 	// caller is not used again for another request: services may keep it.
 	caller  *keystore.Caller
 	body    []byte
+	held    int64 // of Server.bodies
 	members shape.Members
 	decoded bool
 	secret  []byte // a plaintext in the answer, to wipe
@@ -103,6 +104,7 @@ func (c *call) end() {
 	c.s.Observer.Request(c.operation(), c.exception, c.s.Now().Sub(c.start))
 	clear(c.secret)
 	c.members.Reset()
+	c.s.bodies.Release(c.held)
 	if p != nil {
 		return
 	}
@@ -197,6 +199,11 @@ func (c *call) readBody() error {
 		}
 		if len(c.body) == cap(c.body) {
 			old := c.body
+			more := int64(cap(old))
+			if !c.s.bodies.TryAcquire(more) {
+				return &refusal{overloaded, "Too many large requests are being received. Try again."}
+			}
+			c.held += more
 			c.body = append(make([]byte, 0, 2*cap(old)), old...)
 			clear(old)
 		}

@@ -95,3 +95,22 @@ func TestHeadersThatMustNotBe(t *testing.T) {
 	a.resign(token)
 	assert.Equal(t, 200, do(t, token).status, "an empty one is none")
 }
+
+// Whoever sends large bodies is not known before they are read: together they have a bound, and common calls go on.
+func TestLargeBodiesAreBoundTogether(t *testing.T) {
+	a := start(t)
+	free, ok := a.server.FillBodies()
+	require.True(t, ok, "nothing is held at first")
+	large := `{"Marker":"` + strings.Repeat("x", 200<<10) + `"}`
+	requireError(t, a.post(t, "ListKeys", large), 503, "ServiceUnavailable", "Too many large requests are being received. Try again.")
+	assert.Equal(t, 200, a.post(t, "ListKeys", `{}`).status)
+	free()
+	for range 3 {
+		name, _ := exceptionOf(t, a.post(t, "ListKeys", large))
+		assert.Equal(t, "ValidationException", name)
+		requireError(t, a.post(t, "ListKeys", large+strings.Repeat(" ", 100<<10)), 413, "RequestEntityTooLargeException",
+			"The request body is larger than 262144 bytes.")
+	}
+	_, ok = a.server.FillBodies()
+	assert.True(t, ok, "and nothing in the end")
+}

@@ -109,6 +109,7 @@ var (
 	noSuchPath       = fault("UnknownOperationException", http.StatusNotFound)
 	noSuchMethod     = fault("UnknownOperationException", http.StatusMethodNotAllowed)
 	internalFailure  = fault("InternalFailure", http.StatusInternalServerError)
+	overloaded       = fault("ServiceUnavailable", http.StatusServiceUnavailable)
 )
 
 // refusal is an error that the front door makes itself.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gorilla/mux"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/strongroom/strongroom/api/sigv4"
 	"github.com/strongroom/strongroom/keystore"
@@ -21,7 +22,12 @@ type Server struct {
 	throttle   *throttle // nil: requests are not counted
 	identities *identities
 	others     *mux.Router // everything that is not POST /
+	// bodies bounds the memory of all bodies together that are larger than firstRead: whoever sends them is not known yet.
+	bodies *semaphore.Weighted
 }
+
+// maxBodies is how many bytes of large bodies may be in memory at a time.
+const maxBodies = 256 << 20
 
 // New makes a Server. What Config requires has to be there.
 func New(c Config) *Server {
@@ -43,7 +49,8 @@ func New(c Config) *Server {
 	if c.ChangeTimeout <= 0 {
 		c.ChangeTimeout = time.Minute
 	}
-	s := &Server{Config: c, identities: newIdentities(c.Credentials), throttle: newThrottle(c.Rates, c.Now())}
+	s := &Server{Config: c, identities: newIdentities(c.Credentials), throttle: newThrottle(c.Rates, c.Now()),
+		bodies: semaphore.NewWeighted(maxBodies)}
 	s.verifier = &sigv4.Verifier{Service: "kms", Regions: c.Regions, Keys: s.identities, Now: c.Now}
 	s.others = mux.NewRouter().SkipClean(true)
 	s.others.Path("/").Methods(http.MethodPost).Handler(s)

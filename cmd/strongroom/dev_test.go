@@ -98,6 +98,18 @@ func TestDevXKS(t *testing.T) {
 	r.shutdown()
 }
 
+// A terminal that is closed leaves nothing behind either.
+func TestHangUp(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.start()
+	p := r.process
+	r.process = nil
+	require.NoError(t, p.end(syscall.SIGHUP), p.printed())
+	assert.NoFileExists(t, filepath.Join(r.dir, "dev.env"))
+	assert.NoFileExists(t, filepath.Join(r.dir, "admin.sock"))
+}
+
 // A stop finishes the calls in flight.
 func TestShutdownFinishesCalls(t *testing.T) {
 	t.Parallel()

@@ -228,7 +228,30 @@ func (c *Config) Token(name string) *Token {
 	return nil
 }
 
-var unknownField = regexp.MustCompile(`^line (\d+): field (\S+) not found in type \S+$`)
+var (
+	unknownField = regexp.MustCompile(`^line (\d+): field (\S+) not found in type \S+$`)
+	wrongType    = regexp.MustCompile(`(?s)^line (\d+): cannot unmarshal !!(\w+)(?: .*)? into (\S+)$`)
+)
+
+// Words for the kinds of value that stand in a file, by YAML's tags.
+var kinds = map[string]string{
+	"str": "text", "int": "a number", "float": "a number", "bool": "true or false", "seq": "a list", "map": "a section", "null": "nothing",
+}
+
+// kindOf says what should stand where a Go type is decoded.
+func kindOf(goType string) string {
+	switch {
+	case strings.HasPrefix(goType, "[]"):
+		return kinds["seq"]
+	case goType == "int", goType == "float64":
+		return kinds["int"]
+	case goType == "bool":
+		return kinds["bool"]
+	case goType == "string", goType == "config.SecretRef":
+		return kinds["str"]
+	}
+	return kinds["map"]
+}
 
 // readable puts the decoder's errors, which name Go types, into words for the person who wrote the file.
 func readable(err error) error {
@@ -241,6 +264,10 @@ func readable(err error) error {
 		lines[i] = e
 		if m := unknownField.FindStringSubmatch(e); m != nil {
 			lines[i] = fmt.Sprintf("line %s: there is no field %q here; see the sample configuration for all fields", m[1], m[2])
+		}
+		// The value itself is not repeated: it may be a secret in the wrong place.
+		if m := wrongType.FindStringSubmatch(e); m != nil {
+			lines[i] = fmt.Sprintf("line %s: want %s here, found %s; see the sample configuration", m[1], kindOf(m[3]), cmp.Or(kinds[m[2]], "something else"))
 		}
 	}
 	return errors.New(strings.Join(lines, "; "))

@@ -79,7 +79,13 @@ func TestParseRefuses(t *testing.T) {
 	for _, tc := range []struct{ name, text, want string }{
 		{"unknown field", minimal + "colour: red\n", `line 9: there is no field "colour" here`},
 		{"unknown fields deeper", "kms:\n  listen: a\n  port: 1\nadmin:\n  colour: x\n", `line 3: there is no field "port" here; see the sample configuration for all fields; line 5: there is no field "colour" here`},
-		{"wrong type", "regions: us-east-1\n", "line 1: cannot unmarshal"},
+		{"no list", "account: a\nregions: us-east-1\n", "line 2: want a list here, found text; see the sample configuration"},
+		{"no section", "kms: 8080\n", "line 1: want a section here, found a number"},
+		{"no number", "limits: {connections: many}\n", "line 1: want a number here, found text"},
+		{"no rate", "limits: {request_rate: {CreateKey: fast}}\n", "line 1: want a number here, found text"},
+		{"no switch", "kms: {insecure: maybe}\n", "line 1: want true or false here, found text"},
+		{"no text", "tokens: [{pin: {a: b}}]\n", "line 1: want text here, found a section"},
+		{"a secret in the wrong place", "tokens: hunter2hunter2\n", "line 1: want a list here, found text; see the sample configuration"},
 		{"repeated field", "account: a\naccount: b\n", "line 2: mapping key \"account\" already defined"},
 		{"two documents", minimal + "---\naccount: x\n", "second YAML document"},
 		{"empty", "", "the file is empty"},
@@ -88,6 +94,8 @@ func TestParseRefuses(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := config.Parse([]byte(tc.text))
 			assert.ErrorContains(t, err, tc.want)
+			assert.NotContains(t, err.Error(), "hunter2")
+			assert.NotContains(t, err.Error(), "unmarshal")
 		})
 	}
 }
