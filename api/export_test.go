@@ -63,3 +63,13 @@ func (t Throttle) Off() bool { return t.t == nil }
 func (t Throttle) Take(region, quota string, now time.Time) error {
 	return t.t.take(region, quota, now)
 }
+
+// NewStoreThrottle makes one with the quota of custom key stores in Region r.
+func NewStoreThrottle(perSecond float64, now time.Time) Throttle {
+	return Throttle{newThrottle(map[string]map[string]float64{"r": {QuotaCustomKeyStore: perSecond}}, now)}
+}
+
+// TakeStore counts a request against the quota of a custom key store.
+func (t Throttle) TakeStore(region string, id keystore.StoreID, now time.Time) error {
+	return t.t.takeStore(region, id, now)
+}

@@ -14,6 +14,9 @@ const (
 	QuotaRSA       = "CryptographicRSA"
 	QuotaECC       = "CryptographicECC"
 	QuotaMLDSA     = "CryptographicMLDSA"
+	// QuotaCustomKeyStore is that of each custom key store by itself. Cryptographic operations with the keys in it count against
+	// it besides the quota of all symmetric ones.
+	QuotaCustomKeyStore = "CustomKeyStore"
 	// quotaPair and a key pair spec behind it are the quotas of GenerateDataKeyPair and its sister.
 	quotaPair = "GenerateDataKeyPair/"
 )
@@ -25,6 +28,8 @@ var defaultRates = map[string]float64{
 	QuotaRSA:       1_000,
 	QuotaECC:       1_000,
 	QuotaMLDSA:     1_000,
+
+	QuotaCustomKeyStore: 1_800,
 
 	quotaPair + "ECC_NIST_P256":         100,
 	quotaPair + "ECC_NIST_P384":         100,
@@ -102,20 +107,26 @@ type quotaOf struct {
 	fixed string   // the quota, where all requests have the same one
 	keys  []string // members of the request whose keys decide, by their spec; no key, or an unknown one, is QuotaSymmetric
 	pair  string   // member with the spec of a key pair
+	// stored are members that may name keys in custom key stores; blob is the one with a ciphertext, which names its key where
+	// the first of them does not.
+	stored []string
+	blob   string
 }
+
+var oneKey, twoKeys = []string{"KeyId"}, []string{"SourceKeyId", "DestinationKeyId"}
 
 // quotas says which quota the requests of an operation count against; other operations have a quota of their own.
 var quotas = map[keystore.Action]quotaOf{
-	keystore.ActionEncrypt:                             {keys: []string{"KeyId"}},
-	keystore.ActionDecrypt:                             {keys: []string{"KeyId"}},
-	keystore.ActionReEncrypt:                           {keys: []string{"SourceKeyId", "DestinationKeyId"}},
-	keystore.ActionSign:                                {keys: []string{"KeyId"}},
-	keystore.ActionVerify:                              {keys: []string{"KeyId"}},
+	keystore.ActionEncrypt:                             {keys: oneKey, stored: oneKey},
+	keystore.ActionDecrypt:                             {keys: oneKey, stored: oneKey, blob: "CiphertextBlob"},
+	keystore.ActionReEncrypt:                           {keys: twoKeys, stored: twoKeys, blob: "CiphertextBlob"},
+	keystore.ActionSign:                                {keys: oneKey},
+	keystore.ActionVerify:                              {keys: oneKey},
 	keystore.ActionDeriveSharedSecret:                  {fixed: QuotaECC},
 	keystore.ActionEncapsulate:                         {fixed: QuotaMLDSA},
 	keystore.ActionDecapsulate:                         {fixed: QuotaMLDSA},
-	keystore.ActionGenerateDataKey:                     {fixed: QuotaSymmetric},
-	keystore.ActionGenerateDataKeyWithoutPlaintext:     {fixed: QuotaSymmetric},
+	keystore.ActionGenerateDataKey:                     {fixed: QuotaSymmetric, stored: oneKey},
+	keystore.ActionGenerateDataKeyWithoutPlaintext:     {fixed: QuotaSymmetric, stored: oneKey},
 	keystore.ActionGenerateMac:                         {fixed: QuotaSymmetric},
 	keystore.ActionVerifyMac:                           {fixed: QuotaSymmetric},
 	keystore.ActionGenerateRandom:                      {fixed: QuotaSymmetric},

@@ -34,8 +34,10 @@ func TestEveryRequestHasAQuota(t *testing.T) {
 			used[quota] = true
 		}
 	}
+	used[api.QuotaCustomKeyStore] = true // besides the quota of the key's spec
 	assert.Len(t, used, len(rates))
 	assert.Len(t, api.QuotaNames(), len(rates))
+	assert.Equal(t, 1_800.0, rates[api.QuotaCustomKeyStore])
 	assert.Equal(t, 10_000.0, rates[api.QuotaSymmetric])
 	assert.Equal(t, 100_000.0, api.DefaultRates("us-east-1")[api.QuotaSymmetric])
 	assert.Equal(t, 20_000.0, api.DefaultRates("eu-central-1")[api.QuotaSymmetric])
@@ -215,4 +217,82 @@ func BenchmarkThrottle(b *testing.B) {
 			_ = throttle.Take("r", "q", began.Add(time.Duration(n)*time.Microsecond))
 		}
 	})
+}
+
+// TestQuotaOfACustomKeyStore: each store has one of its own, besides that of all symmetric operations, for cryptographic
+// operations alone (developer guide, "Custom key store request quotas").
+func TestQuotaOfACustomKeyStore(t *testing.T) {
+	var s stopped
+	s.at.Store(time.Now().UnixNano())
+	a := start(t, func(c *api.Config) {
+		c.Now = s.now
+		c.Rates = map[string]map[string]float64{region: {api.QuotaCustomKeyStore: 3}}
+	})
+	root := a.rootUser()
+	c := a.client(a.root)
+	inStore, err := c.CreateCustomKeyStore(t.Context(), &kms.CreateCustomKeyStoreInput{CustomKeyStoreName: aws.String("hsm"),
+		CloudHsmClusterId: aws.String(clusterID), KeyStorePassword: aws.String(kmsuser), TrustAnchorCertificate: aws.String(a.anchor)})
+	require.NoError(t, err)
+	store := inStore.CustomKeyStoreId
+	require.Equal(t, types.ConnectionStateTypeConnected, a.connect(t, c, store).ConnectionState)
+	made, err := root.CreateKey(t.Context(), &kms.CreateKeyInput{Origin: types.OriginTypeAwsCloudhsm, CustomKeyStoreId: store})
+	require.NoError(t, err)
+	stored, plain := *made.KeyMetadata.KeyId, *root.newKey(t, "").KeyId
+	_, err = root.CreateAlias(t.Context(), &kms.CreateAliasInput{AliasName: aws.String("alias/stored"), TargetKeyId: &stored})
+	require.NoError(t, err)
+	sealed, err := root.Encrypt(t.Context(), &kms.EncryptInput{KeyId: &stored, Plaintext: []byte("gold")})
+	require.NoError(t, err)
+	elsewhere, err := root.Encrypt(t.Context(), &kms.EncryptInput{KeyId: &plain, Plaintext: []byte("gold")})
+	require.NoError(t, err)
+	calls := map[string]func() error{
+		"Encrypt":  func() error { return root.encrypt(t, stored, nil) },
+		"by alias": func() error { return root.encrypt(t, "alias/stored", nil) },
+		"GenerateDataKey": func() error {
+			_, err := root.GenerateDataKey(t.Context(), &kms.GenerateDataKeyInput{KeyId: &stored, KeySpec: types.DataKeySpecAes256})
+			return err
+		},
+		"GenerateDataKeyWithoutPlaintext": func() error {
+			_, err := root.GenerateDataKeyWithoutPlaintext(t.Context(), &kms.GenerateDataKeyWithoutPlaintextInput{KeyId: &stored, KeySpec: types.DataKeySpecAes256})
+			return err
+		},
+		"Decrypt without a key": func() error {
+			_, err := root.Decrypt(t.Context(), &kms.DecryptInput{CiphertextBlob: sealed.CiphertextBlob})
+			return err
+		},
+		"ReEncrypt from": func() error {
+			_, err := root.ReEncrypt(t.Context(), &kms.ReEncryptInput{CiphertextBlob: sealed.CiphertextBlob, DestinationKeyId: &plain})
+			return err
+		},
+		"ReEncrypt to": func() error {
+			_, err := root.ReEncrypt(t.Context(), &kms.ReEncryptInput{CiphertextBlob: elsewhere.CiphertextBlob, DestinationKeyId: &stored})
+			return err
+		},
+		"ReEncrypt within, once": func() error {
+			_, err := root.ReEncrypt(t.Context(), &kms.ReEncryptInput{CiphertextBlob: sealed.CiphertextBlob, DestinationKeyId: &stored})
+			return err
+		},
+	}
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			s.at.Add(int64(time.Second))
+			for range 3 {
+				require.NoError(t, call())
+			}
+			isException(t, call(), "ThrottlingException", throttled)
+			require.NoError(t, root.encrypt(t, plain, nil), "keys of the default store have no such quota")
+			_, err := root.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: &stored})
+			require.NoError(t, err, "nor has what is no cryptographic operation")
+		})
+	}
+}
+
+// Stores do not share their quotas, nor do Regions.
+func TestQuotasOfStoresAreApart(t *testing.T) {
+	began := time.Now()
+	throttle := api.NewStoreThrottle(1, began)
+	require.NoError(t, throttle.TakeStore("r", "cks-1", began))
+	require.Error(t, throttle.TakeStore("r", "cks-1", began))
+	require.NoError(t, throttle.TakeStore("r", "cks-2", began))
+	require.NoError(t, throttle.TakeStore("other", "cks-1", began), "which has no such quota")
+	require.NoError(t, throttle.TakeStore("r", "cks-1", began.Add(time.Second)))
 }

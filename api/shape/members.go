@@ -135,3 +135,13 @@ func (m *Members) Text(name string) string {
 	}
 	return ""
 }
+
+// Bytes gives a member that is a blob, shared with the request; nil where it is absent.
+func (m *Members) Bytes(name string) []byte {
+	for i := range m.list {
+		if at, ok := m.list[i].at.(*[]byte); ok && m.list[i].name == name {
+			return *at
+		}
+	}
+	return nil
+}

@@ -99,6 +99,12 @@ func (s *Service) locate(ctx context.Context, c *keystore.Caller, src *source) e
 	return err
 }
 
+// KeyOf gives the key that a ciphertext of a symmetric key names; false where it is none of ours.
+func KeyOf(ciphertext []byte) (keystore.KeyID, bool) {
+	blob, err := envelope.Decode(ciphertext)
+	return blob.KeyID, err == nil
+}
+
 // nullMember is AWS's answer to a request without a member that it needs.
 func nullMember(name string) error {
 	return keystore.Faultf(keystore.KindValidation,
