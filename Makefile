@@ -6,10 +6,8 @@ MODULE  ?= $(firstword $(wildcard /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/sof
 ARGS    ?=
 FUZZTIME ?= 60s
 KILLS   ?= 300
-# The Kubernetes provider's binary, if `make clients` shall test it.
-AWS_ENCRYPTION_PROVIDER ?=
-export AWS_ENCRYPTION_PROVIDER
-comma   := ,
+# Which of other people's programs `make clients` runs: all of them if none is named.
+CLIENTS ?=
 TESTFLAGS ?= -race -timeout 20m
 
 .PHONY: help run build test clients tokens test-deps check house bench fuzz torture clean
@@ -32,15 +30,8 @@ test: test-deps ## run every test with the race detector
 	$(GO) test $(TESTFLAGS) ./...
 	cd testdata/clients && $(GO) test ./...
 
-clients: test-deps ## run other people's programs against the appliance, also those that take minutes to build: docs/clients.md
-	cd testdata/clients && $(GO) test -timeout 30m -v -tags heavy$(if $(AWS_ENCRYPTION_PROVIDER),$(comma)kubernetes) ./...
-
-tokens: ## build a token with PKCS#11 3.2 (minutes, once); on it run the tests that need one, and those of the token layer
-	@deploy/install-deps tokens
-	testdata/tokens/build .build/tokens
-	STRONGROOM_TEST_TOKENS=kryoptic $(GO) test $(TESTFLAGS) -tags tokens \
-	  -skip "$$(sed -n 's/^\([^#\t]*\)\t.*/\1/p' testdata/tokens/skip | paste -sd '|')" \
-	  ./hsm/... ./api ./xks/tokenkeys ./xks/proxy
+clients: test-deps ## run other people's programs and SDKs against the appliance, also those that take minutes to build: docs/clients.md
+	testdata/clients/run $(CLIENTS)
 
 check: ## formatting, vet, staticcheck, the build without cgo, the rules of the house
 	@out="$$(gofmt -l $$(git ls-files '*.go'))"; if [ -n "$$out" ]; then echo "gofmt these files:"; echo "$$out"; exit 1; fi

@@ -63,8 +63,9 @@ type appliance struct {
 	kms       *kms.Client
 }
 
-// startAppliance starts an appliance for the test and sets the variables that AWS's clients read: endpoint, Region and
-// credential, and nothing of the machine's own configuration.
+// startAppliance starts an appliance of two Regions for the test and sets the variables that AWS's clients read: endpoint,
+// Region and credential, and nothing of the machine's own configuration. What the appliance has besides, for custom key
+// stores, is in variables too.
 func startAppliance(t *testing.T) *appliance {
 	t.Helper()
 	dir := t.TempDir()
@@ -73,7 +74,7 @@ func startAppliance(t *testing.T) *appliance {
 	defer log.Close()
 	kept := filepath.Join(dir, "appliance")
 	cmd := exec.Command(program, "dev", "--quiet", "--dir", kept, "--kms-addr", "127.0.0.1:0", "--xks-addr", "127.0.0.1:0",
-		"--admin-addr", "127.0.0.1:0")
+		"--admin-addr", "127.0.0.1:0", "--region", "us-east-1,eu-west-1")
 	cmd.Stdout, cmd.Stderr = log, log
 	require.NoError(t, cmd.Start())
 	ended := make(chan error, 1)
@@ -88,13 +89,18 @@ func startAppliance(t *testing.T) *appliance {
 	vars := waitUntilReady(t, filepath.Join(kept, "dev.env"), cmd.Process.Pid, log.Name(), ended)
 	for _, name := range []string{"AWS_ENDPOINT_URL_KMS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION"} {
 		require.NotEmpty(t, vars[name], name)
-		t.Setenv(name, vars[name])
+	}
+	for name, value := range vars {
+		if strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "STRONGROOM_") {
+			t.Setenv(name, value)
+		}
 	}
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "no-aws-config"))
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(dir, "no-aws-credentials"))
 	for _, name := range []string{"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"} {
-		t.Setenv(name, "")
+		t.Setenv(name, "") // so that it comes back afterwards
+		require.NoError(t, os.Unsetenv(name))
 	}
 	cfg, err := config.LoadDefaultConfig(t.Context())
 	require.NoError(t, err)

@@ -1,4 +1,4 @@
-//go:build kubernetes
+//go:build heavy
 
 package clients_test
 
@@ -17,11 +17,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	v1 "k8s.io/kms/apis/v1beta1"
 	v2 "k8s.io/kms/apis/v2"
 )
 
 // TestKubernetesProvider starts the provider of sigs.k8s.io/aws-encryption-provider, whose binary AWS_ENCRYPTION_PROVIDER names,
-// and does what an API server does: it speaks KMS v2 to the provider's socket.
+// and does what an API server does: it speaks KMS v2 to the provider's socket, and KMS v1 as older ones do.
 func TestKubernetesProvider(t *testing.T) {
 	provider := os.Getenv("AWS_ENCRYPTION_PROVIDER")
 	require.FileExists(t, provider, "AWS_ENCRYPTION_PROVIDER names the provider's binary")
@@ -48,6 +49,22 @@ func TestKubernetesProvider(t *testing.T) {
 	sealed, err := server.Encrypt(ctx, &v2.EncryptRequest{Plaintext: seed, Uid: "1"})
 	require.NoError(t, err)
 	opened, err := server.Decrypt(ctx, &v2.DecryptRequest{Ciphertext: sealed.Ciphertext, KeyId: sealed.KeyId, Uid: "2"})
+	require.NoError(t, err)
+	require.Equal(t, seed, opened.Plaintext)
+
+	old := v1.NewKeyManagementServiceClient(conn)
+	version, err := old.Version(ctx, &v1.VersionRequest{})
+	require.NoError(t, err)
+	require.Equal(t, "v1beta1", version.Version)
+	sealedOld, err := old.Encrypt(ctx, &v1.EncryptRequest{Plain: seed})
+	require.NoError(t, err)
+	openedOld, err := old.Decrypt(ctx, &v1.DecryptRequest{Cipher: sealedOld.Cipher})
+	require.NoError(t, err)
+	require.Equal(t, seed, openedOld.Plain)
+
+	_, err = a.kms.RotateKeyOnDemand(ctx, &kms.RotateKeyOnDemandInput{KeyId: &arn})
+	require.NoError(t, err)
+	opened, err = server.Decrypt(ctx, &v2.DecryptRequest{Ciphertext: sealed.Ciphertext, KeyId: sealed.KeyId, Uid: "rotated"})
 	require.NoError(t, err)
 	require.Equal(t, seed, opened.Plaintext)
 
