@@ -73,7 +73,7 @@ func realmRows(v *admin.Realm) [][]string {
 	}
 	var rows [][]string
 	for _, c := range v.Credentials {
-		used := "not since the start"
+		used := "never"
 		if c.LastUsed != nil {
 			used = stamp(*c.LastUsed)
 		}
@@ -132,7 +132,7 @@ func newRealmsRemove() *cobra.Command {
 		Use:   "remove-credential REALM ACCESS-KEY-ID",
 		Short: "Refuse a credential from the next request on",
 		Long: "Refuse a credential from the next request on. Refused itself for a realm's only credential, and while KMS has not used\n" +
-			"another one since the appliance started: then it may still sign with this one.",
+			"another one after this one: then it may still sign with this one.",
 		Args: cobra.ExactArgs(2),
 		RunE: doing(func(cmd *cobra.Command, args []string) error {
 			path := realmPath(args[0], "/credentials/"+url.PathEscape(args[1]))

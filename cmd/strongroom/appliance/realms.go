@@ -29,7 +29,7 @@ var (
 	errNoCredential     = errors.New("the realm has no such credential")
 	errTwoCredentials   = errors.New("the realm has two credentials already; remove one first")
 	errLastCredential   = errors.New("it is the realm's only credential, without which nobody can use the realm; add another first")
-	errSuccessorUnused  = errors.New("KMS has not used another credential of the realm since the start, so it may still sign with this one; give KMS the other one with UpdateCustomKeyStore, and wait until strongroom xks realms list shows its use, or say --force")
+	errSuccessorUnused  = errors.New("KMS has not used another credential of the realm after this one, so it may still sign with this one; give KMS the other one with UpdateCustomKeyStore, and wait until strongroom xks realms list shows its use, or say --force")
 	errCredentialExists = errors.New("the realm has a credential with this access key id")
 )
 
@@ -45,6 +45,7 @@ type servedRealm struct {
 	config      *config.Realm
 	keys        *tokenkeys.Keys
 	credentials []realmCredential
+	used        map[string]time.Time // by access key id, as far as it is written
 }
 
 type realmCredential struct {
@@ -71,7 +72,7 @@ func (a *Appliance) openRealms(ctx context.Context) error {
 	for i := range a.cfg.XKS.Realms {
 		c := &a.cfg.XKS.Realms[i]
 		r := &servedRealm{config: c}
-		err := a.loadCredentials(ctx, r)
+		err := errors.Join(a.loadCredentials(ctx, r), a.loadUses(ctx, r))
 		if err == nil {
 			r.keys, err = a.externalKeys(ctx, c.Token, tokenkeys.Addressing(c.Addressing))
 		}
@@ -80,6 +81,7 @@ func (a *Appliance) openRealms(ctx context.Context) error {
 		}
 		a.realms.list = append(a.realms.list, r)
 	}
+	a.onClose(closerFunc(func() error { return a.writeUses(context.Background()) }))
 	return a.proxy.Update(a.realms.proxyRealms())
 }
 
@@ -237,7 +239,7 @@ func (a *Appliance) removeCredential(ctx context.Context, realm, accessKeyID str
 	} else {
 		err = a.db.Update(ctx, func(tx keystore.Tx) error { return tx.DeleteSetting(credentialRows(realm) + accessKeyID) })
 	}
-	if err != nil {
+	if err = errors.Join(err, a.forgetUse(ctx, r, accessKeyID)); err != nil {
 		return fmt.Errorf("remove credential %s: %w", accessKeyID, err)
 	}
 	clear(r.credentials[at].Secret)
@@ -248,28 +250,15 @@ func (a *Appliance) removeCredential(ctx context.Context, realm, accessKeyID str
 	return a.recordRealm(ctx, "XksCredentialRemoved", realm, "accessKeyId", accessKeyID)
 }
 
-// successorUsed tells whether KMS has signed with another credential than this one since the start.
+// successorUsed tells whether KMS signed with another credential after it signed with this one for the last time.
 func (a *Appliance) successorUsed(r *servedRealm, accessKeyID string) bool {
-	for id, at := range a.lastUses(r) {
-		if id != accessKeyID && !at.IsZero() {
+	uses := a.lastUses(r)
+	for id, at := range uses {
+		if id != accessKeyID && at.After(uses[accessKeyID]) {
 			return true
 		}
 	}
 	return false
-}
-
-// lastUses gives when each credential of a realm was used last, zero for not since the start.
-func (a *Appliance) lastUses(r *servedRealm) map[string]time.Time {
-	uses := map[string]time.Time{}
-	for _, status := range a.proxy.Realms() {
-		if status.URIPath != r.uriPath() {
-			continue
-		}
-		for _, c := range status.Credentials {
-			uses[c.AccessKeyID] = c.LastUsed
-		}
-	}
-	return uses
 }
 
 func (a *Appliance) putCredential(ctx context.Context, realm, accessKeyID string, row keptCredential) error {

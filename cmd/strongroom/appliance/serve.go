@@ -40,6 +40,7 @@ func (a *Appliance) Serve(ctx context.Context, ready func() error) error {
 	group.Go(func() error { return a.external.Run(running) })
 	if a.proxy != nil {
 		group.Go(func() error { return ended(running, a.proxy.Run(running)) })
+		group.Go(func() error { return a.runUses(running) })
 	}
 	group.Go(func() error {
 		<-running.Done()
