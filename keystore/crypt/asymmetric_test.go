@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/mlkem"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -68,6 +69,15 @@ func operations(t testing.TB) []operation {
 			if keystore.KindOf(err) == keystore.KindInvalidSignature {
 				return nil // it got as far as that
 			}
+			return err
+		}},
+		{keystore.ActionEncapsulate, keystore.MLKEM768, keystore.UsageEncapsulateDecp, func(w *world, c *keystore.Caller, id string, dry bool) error {
+			_, err := w.Encapsulate(ctx, c, &crypt.EncapsulateInput{KeyID: id, EncapsulationAlgorithm: "ML_KEM", DryRun: dry})
+			return err
+		}},
+		{keystore.ActionDecapsulate, keystore.MLKEM768, keystore.UsageEncapsulateDecp, func(w *world, c *keystore.Caller, id string, dry bool) error {
+			_, err := w.Decapsulate(ctx, c, &crypt.DecapsulateInput{Ciphertext: make([]byte, mlkem.CiphertextSize768),
+				EncapsulateInput: crypt.EncapsulateInput{KeyID: id, EncapsulationAlgorithm: "ML_KEM", DryRun: dry}})
 			return err
 		}},
 		{keystore.ActionGenerateMac, keystore.HMAC256, keystore.UsageMAC, func(w *world, c *keystore.Caller, id string, dry bool) error {

@@ -6,12 +6,16 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hmac"
+	"crypto/mlkem"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"sync"
+
+	"filippo.io/mldsa"
+	mldsax509 "filippo.io/mldsa/x509"
 
 	"github.com/strongroom/strongroom/keystore"
 	"github.com/strongroom/strongroom/keystore/backend"
@@ -25,6 +29,7 @@ type soft struct {
 	mu    sync.Mutex
 	pairs map[keystore.MaterialID]crypto.Signer
 	macs  map[keystore.MaterialID][]byte
+	kems  map[keystore.MaterialID]*mlkem.DecapsulationKey768
 	calls map[string]int
 	err   error
 	lies  []byte // what PublicKey answers instead; nil for the truth
@@ -32,7 +37,7 @@ type soft struct {
 
 func newSoft() *soft {
 	return &soft{Memory: backendtest.NewMemory("soft"), pairs: map[keystore.MaterialID]crypto.Signer{},
-		macs: map[keystore.MaterialID][]byte{}, calls: map[string]int{}}
+		macs: map[keystore.MaterialID][]byte{}, kems: map[keystore.MaterialID]*mlkem.DecapsulationKey768{}, calls: map[string]int{}}
 }
 
 func (s *soft) call(name string) error {
@@ -59,6 +64,14 @@ func (s *soft) CreateKey(ctx context.Context, h backend.Handle) (backend.Created
 		s.pairs[h.ID], err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case keystore.HMAC256:
 		s.macs[h.ID] = []byte("a secret of the test " + h.ID.String())
+	case keystore.MLDSA44:
+		s.pairs[h.ID], err = mldsa.GenerateKey(mldsa.MLDSA44())
+	case keystore.MLDSA65:
+		s.pairs[h.ID], err = mldsa.GenerateKey(mldsa.MLDSA65())
+	case keystore.MLDSA87:
+		s.pairs[h.ID], err = mldsa.GenerateKey(mldsa.MLDSA87())
+	case keystore.MLKEM768:
+		s.kems[h.ID], err = mlkem.GenerateKey768()
 	default:
 		err = errors.New("no such key here")
 	}
@@ -75,7 +88,34 @@ func (s *soft) Sign(_ context.Context, h *backend.Handle, _ string, input []byte
 	if err := s.call("Sign"); err != nil {
 		return nil, err
 	}
+	if key, ok := s.pair(h).(*mldsa.PrivateKey); ok {
+		return key.Sign(nil, input, nil)
+	}
 	return s.pair(h).Sign(rand.Reader, input, crypto.SHA256)
+}
+
+func (s *soft) kem(h *backend.Handle) *mlkem.DecapsulationKey768 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kems[h.ID]
+}
+
+func (s *soft) Encapsulate(_ context.Context, h *backend.Handle) (secret, ciphertext []byte, err error) {
+	if err := s.call("Encapsulate"); err != nil {
+		return nil, nil, err
+	}
+	secret, ciphertext = s.kem(h).EncapsulationKey().Encapsulate()
+	return secret, ciphertext, nil
+}
+
+func (s *soft) Decapsulate(_ context.Context, h *backend.Handle, ciphertext []byte) ([]byte, error) {
+	if err := s.call("Decapsulate"); err != nil {
+		return nil, err
+	}
+	if len(ciphertext) != mlkem.CiphertextSize768 {
+		return nil, &keystore.Fault{Kind: keystore.KindInvalidCiphertext}
+	}
+	return s.kem(h).Decapsulate(ciphertext)
 }
 
 func (s *soft) Decrypt(_ context.Context, h *backend.Handle, _ string, ciphertext []byte) ([]byte, error) {
@@ -124,5 +164,5 @@ func (s *soft) PublicKey(_ context.Context, h *backend.Handle) ([]byte, error) {
 	if s.lies != nil {
 		return s.lies, nil
 	}
-	return x509.MarshalPKIXPublicKey(s.pair(h).Public())
+	return mldsax509.MarshalPKIXPublicKey(s.pair(h).Public())
 }
