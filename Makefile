@@ -33,6 +33,13 @@ test: test-deps ## run every test with the race detector
 clients: test-deps ## run other people's programs and SDKs against the appliance, also those that take minutes to build: docs/clients.md
 	testdata/clients/run $(CLIENTS)
 
+tokens: ## build a token with PKCS#11 3.2 (minutes, once); on it run the tests that need one, and those of the token layer
+	@deploy/install-deps tokens
+	testdata/tokens/build .build/tokens
+	STRONGROOM_TEST_TOKENS=kryoptic $(GO) test $(TESTFLAGS) -tags tokens \
+	  -skip "$$(sed -n 's/^\([^#\t]*\)\t.*/\1/p' testdata/tokens/skip | paste -sd '|')" \
+	  ./hsm/... ./api ./xks/tokenkeys ./xks/proxy
+
 check: ## formatting, vet, staticcheck, the build without cgo, the rules of the house
 	@out="$$(gofmt -l $$(git ls-files '*.go'))"; if [ -n "$$out" ]; then echo "gofmt these files:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
