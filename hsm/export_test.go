@@ -95,3 +95,6 @@ func (c *cache) PutCopied(id string, gen uint64) {
 
 // Room makes room for a copy.
 func (c *cache) Room() (gone *Entry, ok bool) { return c.room() }
+
+// LatticePublic is latticePublic.
+var LatticePublic = latticePublic
