@@ -23,6 +23,9 @@ import (
 type Options struct {
 	// Create makes a new database, and its directory, where there is none.
 	Create bool
+	// ReadOnly changes nothing: a schema that is older stays as it is, and what it lacks cannot be read. The file may be
+	// in use by another process.
+	ReadOnly bool
 	// CacheBytes is state.Config.CacheBytes.
 	CacheBytes int64
 
@@ -43,11 +46,18 @@ func Open(ctx context.Context, path string, o Options) (*state.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
-	writer, err := o.pool(path, 1)
+	var only []string
+	if o.ReadOnly {
+		only = []string{"query_only(1)"}
+	}
+	writer, err := o.pool(path, 1, only...)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
-	if err := prepareSchema(ctx, writer); err != nil {
+	if !o.ReadOnly {
+		err = prepareSchema(ctx, writer)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), writer.Close())
 	}
 	readers := max(4, runtime.GOMAXPROCS(0))

@@ -12,13 +12,15 @@ import (
 	"github.com/strongroom/strongroom/cmd/strongroom/config"
 	"github.com/strongroom/strongroom/hsm"
 	"github.com/strongroom/strongroom/hsm/pkcs11"
+	"github.com/strongroom/strongroom/keystore"
+	"github.com/strongroom/strongroom/state/sqlite"
 )
 
 // Check finds what is wrong with the things that a configuration names: files, secrets, modules, tokens. It changes
 // nothing and logs in to no token, so that no PIN is ever tried.
 func Check(ctx context.Context, c *config.Config) []config.Problem {
 	k := &check{cfg: c}
-	k.files()
+	k.files(ctx)
 	for i := range c.Tokens {
 		k.token(ctx, i)
 	}
@@ -37,7 +39,7 @@ func (k *check) fail(field, format string, args ...any) {
 	k.problems = append(k.problems, k.cfg.Problem(field, format, args...))
 }
 
-func (k *check) files() {
+func (k *check) files(ctx context.Context) {
 	info, err := os.Stat(k.cfg.DataDir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -77,11 +79,25 @@ func (k *check) files() {
 			if cr.Secret.Validate() != nil {
 				continue
 			}
-			if _, err := cr.Secret.Resolve(); err != nil {
+			if _, err := cr.Secret.Resolve(); err != nil && !k.replaced(ctx, r.Name, cr.AccessKeyID) {
 				k.fail(fmt.Sprintf("xks.realms[%d].credentials[%d].secret", i, j), "%v", err)
 			}
 		}
 	}
+}
+
+// replaced tells whether a credential of the configuration was removed at run time, or got another secret: then nothing
+// reads its secret any more. A database that cannot be read has its own problem, and is no reason to believe it.
+func (k *check) replaced(ctx context.Context, realm, accessKeyID string) bool {
+	db, err := sqlite.Open(ctx, k.cfg.Database.Path, sqlite.Options{ReadOnly: true})
+	if err != nil {
+		return false
+	}
+	err = db.View(ctx, func(tx keystore.Tx) error {
+		_, err := tx.Setting(credentialRows(realm) + accessKeyID)
+		return err
+	})
+	return errors.Join(err, db.Close()) == nil
 }
 
 func certificateFile(path string) error {
