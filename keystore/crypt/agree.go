@@ -38,7 +38,7 @@ func (s *Service) DeriveSharedSecret(ctx context.Context, c *keystore.Caller, in
 	}
 	secret, err := b.Agree(ctx, &t.handle, in.PublicKey)
 	if err != nil {
-		return nil, err
+		return nil, s.late(ctx, t, &u, err)
 	}
 	return &DeriveSharedSecretOutput{KeyARN: u.arn, SharedSecret: secret, KeyAgreementAlgorithm: in.KeyAgreementAlgorithm,
 		KeyOrigin: u.key.Origin}, nil

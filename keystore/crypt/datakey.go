@@ -51,7 +51,7 @@ func (s *Service) dataKey(ctx context.Context, c *keystore.Caller, a keystore.Ac
 		}
 	}()
 	if err := s.random(ctx, &u, plaintext); err != nil {
-		return nil, err
+		return nil, s.late(ctx, t, &u, err)
 	}
 	blob, err := m.encrypt(s, ctx, t, &u, symmetricAlgorithm, in.EncryptionContext, plaintext)
 	if err != nil {

@@ -48,6 +48,10 @@ func (s *Service) dataKeyPair(ctx context.Context, c *keystore.Caller, a keystor
 			clear(made.private)
 		}
 	}()
+	// Making it may have taken seconds, and waiting for the turn some more.
+	if f := s.still(ctx, t, &u); f != nil {
+		return nil, f
+	}
 	blob, err := m.encrypt(s, ctx, t, &u, symmetricAlgorithm, in.EncryptionContext, made.private)
 	if err != nil {
 		return nil, err

@@ -61,5 +61,5 @@ func (s *Service) encapsulation(ctx context.Context, c *keystore.Caller, a keyst
 		return err
 	}
 	out.KeyARN = u.arn
-	return fn(b, &t.handle)
+	return s.late(ctx, t, &u, fn(b, &t.handle))
 }

@@ -57,5 +57,5 @@ func (s *Service) mac(ctx context.Context, c *keystore.Caller, t *scratch, a key
 		return u, nil, err
 	}
 	mac, err := b.MAC(ctx, &t.handle, in.MacAlgorithm, in.Message)
-	return u, mac, err
+	return u, mac, s.late(ctx, t, &u, err)
 }

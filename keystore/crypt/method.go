@@ -89,7 +89,8 @@ func (s *Service) sealBlob(ctx context.Context, t *scratch, u *use, _ string, co
 	if blob, err = envelope.AppendHeader(blob, u.key.ID, ref); err != nil {
 		return nil, err
 	}
-	return sealer.Seal(ctx, u.sealerHandle(t, m), t.aad, plaintext, blob)
+	sealed, err := sealer.Seal(ctx, u.sealerHandle(t, m), t.aad, plaintext, blob)
+	return sealed, s.late(ctx, t, u, err)
 }
 
 // openBlob decrypts a blob of this key under whichever of its materials sealed it.
@@ -111,7 +112,7 @@ func (s *Service) openBlob(ctx context.Context, t *scratch, u *use, _ string, co
 	}
 	plaintext, err := sealer.Open(ctx, u.sealerHandle(t, m), t.aad, blob.Sealed, make([]byte, 0, len(blob.Sealed)-backend.SealedOverhead))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, s.late(ctx, t, u, err)
 	}
 	return plaintext, m, nil
 }

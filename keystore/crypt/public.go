@@ -92,7 +92,7 @@ func (s *Service) publicKey(ctx context.Context, t *scratch, u *use) (*publicKey
 	}
 	der, err := b.PublicKey(ctx, &t.handle)
 	if err != nil {
-		return nil, err
+		return nil, s.late(ctx, t, u, err)
 	}
 	key, err := parsePublic(u.info, der)
 	if err != nil {

@@ -38,7 +38,7 @@ func (s *Service) decryptRSA(ctx context.Context, t *scratch, u *use, algorithm 
 	}
 	plaintext, err := b.Decrypt(ctx, &t.handle, algorithm, ciphertext)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, s.late(ctx, t, u, err)
 	}
 	return plaintext, m, nil
 }

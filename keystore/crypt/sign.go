@@ -28,7 +28,7 @@ func (s *Service) Sign(ctx context.Context, c *keystore.Caller, in *SignInput) (
 	}
 	signature, err := b.Sign(ctx, &t.handle, in.SigningAlgorithm, input)
 	if err != nil {
-		return nil, err
+		return nil, s.late(ctx, t, &u, err)
 	}
 	return &SignOutput{KeyARN: u.arn, Signature: signature, SigningAlgorithm: in.SigningAlgorithm}, nil
 }
@@ -61,7 +61,8 @@ func (s *Service) verify(ctx context.Context, t *scratch, u *use, how *scheme, i
 		if _, err := u.ready(t); err != nil {
 			return false, err
 		}
-		return v.Verify(ctx, &t.handle, in.SigningAlgorithm, input, in.Signature)
+		good, err := v.Verify(ctx, &t.handle, in.SigningAlgorithm, input, in.Signature)
+		return good, s.late(ctx, t, u, err)
 	}
 	key, err := s.publicKey(ctx, t, u)
 	if err != nil {
