@@ -22,7 +22,7 @@ func TestRequestRates(t *testing.T) {
 		"less than none":   {`{request_rate: {CreateKey: -1}}`, "CreateKey: -1 is no number of requests a second"},
 		"more than any":    {`{request_rate: {CreateKey: 1e12}}`, "is no number of requests a second"},
 		"not a number":     {`{request_rate: {CreateKey: .nan}}`, "CreateKey: NaN is no number of requests a second"},
-		"not even numeric": {`{request_rate: {CreateKey: fast}}`, "cannot unmarshal"},
+		"not even numeric": {`{request_rate: {CreateKey: fast}}`, "want a number here, found text"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			parsed, err := config.Parse([]byte(minimal + "limits: " + c.limits + "\n"))
