@@ -43,6 +43,7 @@ func newXKSBench() *cobra.Command {
 					return err
 				}
 			}
+			o.Certificate = p.client
 			if o.Rates, err = rates(rate, ramp); err != nil {
 				return err
 			}

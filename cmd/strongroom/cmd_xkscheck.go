@@ -15,6 +15,7 @@ import (
 type checkFlags struct {
 	proxyTarget
 	second, disabled, encryptOnly, decryptOnly, otherPath, junit string
+	otherCert, otherKey                                          string
 	json                                                         bool
 }
 
@@ -56,6 +57,9 @@ func newXKSCheck() *cobra.Command {
 	fl.StringVar(&f.disabled, "disabled-key-id", "", "external key id of a disabled key")
 	fl.StringVar(&f.encryptOnly, "encrypt-only-key-id", "", "external key id of a key that only encrypts")
 	fl.StringVar(&f.decryptOnly, "decrypt-only-key-id", "", "external key id of a key that only decrypts")
+	fl.StringVar(&f.otherCert, "other-client-cert", "", "client certificate of the same authority with a name that must be refused")
+	fl.StringVar(&f.otherKey, "other-client-key", "", "PEM file with its key, mode 0600")
+	cmd.MarkFlagsRequiredTogether("other-client-cert", "other-client-key")
 	fl.StringVar(&f.junit, "junit", "", "also write the report as JUnit XML to this file")
 	fl.BoolVar(&f.json, "json", false, "print JSON for programs")
 	return cmd
@@ -70,7 +74,10 @@ func (f *checkFlags) config(arg string) (*conformance.Config, error) {
 	cfg := &conformance.Config{
 		Endpoint: p.endpoint, URIPath: p.uriPath, Credential: p.credential, Region: f.region, KeyID: f.keyID, AllowPort: true,
 		RootCAs: p.roots, DisabledKeyID: f.disabled, EncryptOnlyKeyID: f.encryptOnly, DecryptOnlyKeyID: f.decryptOnly,
-		OtherURIPath: f.otherPath,
+		OtherURIPath: f.otherPath, ClientCertificate: p.client,
+	}
+	if err := clientPair(f.otherCert, f.otherKey, &cfg.OtherClientCertificate); err != nil {
+		return nil, err
 	}
 	if f.second == "" {
 		return cfg, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,7 @@ import (
 // line, not a proxy that fails.
 type proxyTarget struct {
 	credentialFile, ca, region, keyID string
+	clientCert, clientKey             string
 }
 
 func (t *proxyTarget) flags(cmd *cobra.Command) {
@@ -27,6 +29,9 @@ func (t *proxyTarget) flags(cmd *cobra.Command) {
 	f.StringVar(&t.credentialFile, "credential-file", "", "AWS's proxy configuration file: URI path and credential (JSON, mode 0600)")
 	f.StringVar(&t.keyID, "key-id", "", "external key id of an enabled AES-256 key for tests; nothing is made, changed or deleted")
 	f.StringVar(&t.ca, "ca", "", "PEM file of the CAs to trust (default: the system's)")
+	f.StringVar(&t.clientCert, "client-cert", "", "PEM file, leaf first, to show to a proxy that demands mutual TLS")
+	f.StringVar(&t.clientKey, "client-key", "", "PEM file with its key, mode 0600")
+	cmd.MarkFlagsRequiredTogether("client-cert", "client-key")
 	f.StringVar(&t.region, "region", "us-east-1", "Region that signatures name")
 	must(cmd.MarkFlagRequired("credential-file"))
 }
@@ -36,6 +41,7 @@ type proxyAt struct {
 	endpoint, uriPath string
 	credential        sigv4.Credential
 	roots             *x509.CertPool // nil means the system's
+	client            *tls.Certificate
 }
 
 // open reads what the flags name. The URL may end at the host: then the path is the credential file's.
@@ -58,6 +64,9 @@ func (t *proxyTarget) open(arg string) (*proxyAt, error) {
 	if p.uriPath != path {
 		return nil, fmt.Errorf("%s is for %s, not for %s", t.credentialFile, path, p.uriPath)
 	}
+	if err := clientPair(t.clientCert, t.clientKey, &p.client); err != nil {
+		return nil, err
+	}
 	if t.ca == "" {
 		return p, nil
 	}
@@ -70,6 +79,22 @@ func (t *proxyTarget) open(arg string) (*proxyAt, error) {
 		return nil, fmt.Errorf("%s has no certificate", t.ca)
 	}
 	return p, nil
+}
+
+// clientPair reads a client certificate with its key into *to, where one is named.
+func clientPair(cert, key string, to **tls.Certificate) error {
+	if cert == "" {
+		return nil
+	}
+	if err := config.OwnerOnly(key); err != nil {
+		return err
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return fmt.Errorf("client certificate %s with key %s: %w", cert, key, err)
+	}
+	*to = &pair
+	return nil
 }
 
 const maxProxyFile = 64 << 10

@@ -104,6 +104,13 @@ var broken = []struct {
 	{"weak suites", breakage{tls: func(_ *xkstest.Authority, c *tls.Config) {
 		c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}
 	}}, []string{"tls.suite"}},
+	{"asks for no client certificate", breakage{tls: func(_ *xkstest.Authority, c *tls.Config) {
+		c.ClientAuth, c.VerifyConnection = tls.NoClientCert, nil
+	}}, []string{"mtls.absent", "mtls.untrusted", "mtls.name"}},
+	{"takes any client certificate", breakage{tls: func(_ *xkstest.Authority, c *tls.Config) {
+		c.ClientAuth, c.VerifyConnection = tls.RequireAnyClientCert, nil
+	}}, []string{"mtls.untrusted", "mtls.name"}},
+	{"takes any client name", breakage{tls: func(_ *xkstest.Authority, c *tls.Config) { c.VerifyConnection = nil }}, []string{"mtls.name"}},
 	{"closes connections", answering(func(_ *http.Request, a *httptest.ResponseRecorder) { a.Header().Set("Connection", "close") }), []string{"http.keep-alive"}},
 	{"answers GET", answering(func(r *http.Request, a *httptest.ResponseRecorder) {
 		if r.Method == http.MethodGet {

@@ -9,6 +9,7 @@ package conformance
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -47,6 +48,8 @@ type Config struct {
 	KeyID      string // an enabled AES-256 key that may encrypt and decrypt
 	AllowPort  bool
 	RootCAs    *x509.CertPool // nil means the system's
+	// ClientCertificate is shown to a proxy that demands mutual TLS; without one its checks are skipped.
+	ClientCertificate *tls.Certificate
 
 	// What follows is optional: checks that need it are skipped without it.
 
@@ -56,6 +59,8 @@ type Config struct {
 	DecryptOnlyKeyID string
 	// OtherURIPath is another tenant's path, where Credential must not be accepted. KeyID is asked for there.
 	OtherURIPath string
+	// OtherClientCertificate is of an authority that the proxy trusts, and bears a name that it does not expect.
+	OtherClientCertificate *tls.Certificate
 
 	Timeout time.Duration    // of one request; 0 means 5 seconds, so that slow proxies are judged by all checks
 	Now     func() time.Time // nil is time.Now
@@ -90,7 +95,7 @@ func (s skip) Error() string { return s.reason }
 func Checks() []Check {
 	var all []Check
 	for _, group := range [][]Check{
-		transportChecks(), pathChecks(), authenticationChecks(), healthChecks(), metadataChecks(), encryptChecks(),
+		transportChecks(), mutualChecks(), pathChecks(), authenticationChecks(), healthChecks(), metadataChecks(), encryptChecks(),
 		integrityChecks(), decryptChecks(), stateChecks(), errorChecks(),
 	} {
 		all = append(all, group...)

@@ -29,6 +29,7 @@ import (
 const (
 	path      = "/tenant-a/kms/xks/v1"
 	otherPath = "/tenant-b/kms/xks/v1"
+	kmsName   = "cks.kms.us-east-1.amazonaws.com"
 )
 
 func signer(c proxy.Credential) sigv4.Credential {
@@ -85,7 +86,9 @@ func ourProxy(t *testing.T, b breakage) conformance.Config {
 	t.Cleanup(func() { stop(); <-done })
 
 	authority := xkstest.NewAuthority(t)
-	server, err := proxy.NewServer(p, proxy.TLSOptions{Certificates: []tls.Certificate{authority.Issue("localhost")}}, nil)
+	server, err := proxy.NewServer(p, proxy.TLSOptions{
+		Certificates: []tls.Certificate{authority.Issue("localhost")}, ClientCAs: authority.Pool(), ClientNames: []string{kmsName},
+	}, nil)
 	require.NoError(t, err)
 	if b.handler != nil {
 		server.Handler = b.handler(p)
@@ -101,10 +104,11 @@ func ourProxy(t *testing.T, b breakage) conformance.Config {
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	require.NoError(t, err)
 	second := signer(credentials[1])
+	kms, stranger := authority.Issue(kmsName), authority.Issue("cks.kms.eu-west-1.amazonaws.com")
 	checked := conformance.Config{
 		Endpoint: "https://localhost:" + port, URIPath: path, Credential: signer(credentials[0]), SecondCredential: &second, KeyID: "key",
 		DisabledKeyID: "disabled", EncryptOnlyKeyID: "encrypt-only", DecryptOnlyKeyID: "decrypt-only", OtherURIPath: otherPath,
-		AllowPort: true, RootCAs: authority.Pool(), Timeout: 20 * time.Second,
+		AllowPort: true, RootCAs: authority.Pool(), Timeout: 20 * time.Second, ClientCertificate: &kms, OtherClientCertificate: &stranger,
 	}
 	require.Eventually(t, func() bool { return p.Realms()[1].Health != "" }, 10*time.Second, 5*time.Millisecond)
 	return checked

@@ -49,10 +49,26 @@ func newSession(cfg Config) *session {
 	if cfg.Region == "" {
 		cfg.Region = defaultRegion
 	}
-	return &session{cfg: cfg, transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: cfg.RootCAs, MinVersion: tls.VersionTLS12}, MaxResponseHeaderBytes: 64 << 10,
+	s := &session{cfg: cfg}
+	s.transport = s.transportWith(cfg.ClientCertificate)
+	return s
+}
+
+// transportWith makes connections that show a client certificate, nil for none. It is shown whatever authorities the
+// proxy names, for one that it should refuse must reach it.
+func (s *session) transportWith(cert *tls.Certificate) *http.Transport {
+	return &http.Transport{
+		TLSClientConfig: s.tlsConfig(cert), MaxResponseHeaderBytes: 64 << 10,
 		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/1.1, like KMS
-	}}
+	}
+}
+
+func (s *session) tlsConfig(cert *tls.Certificate) *tls.Config {
+	config := &tls.Config{RootCAs: s.cfg.RootCAs, MinVersion: tls.VersionTLS12}
+	if cert != nil {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
+	}
+	return config
 }
 
 func (s *session) close() { s.transport.CloseIdleConnections() }

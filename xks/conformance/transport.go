@@ -76,7 +76,8 @@ func (s *session) handshake(ctx context.Context, change func(*tls.Config)) (tls.
 	if err != nil {
 		host, address = address, net.JoinHostPort(address, "443")
 	}
-	config := &tls.Config{RootCAs: s.cfg.RootCAs, ServerName: host, MinVersion: tls.VersionTLS12}
+	config := s.tlsConfig(s.cfg.ClientCertificate)
+	config.ServerName = host
 	change(config)
 	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
 	if err != nil {

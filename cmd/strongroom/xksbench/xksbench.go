@@ -6,6 +6,7 @@ package xksbench
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -48,8 +49,9 @@ type Options struct {
 	Endpoint, URIPath string
 	Credential        sigv4.Credential
 	Region            string
-	KeyIDs            []string       // used in turn
-	RootCAs           *x509.CertPool // nil means the system's
+	KeyIDs            []string         // used in turn
+	RootCAs           *x509.CertPool   // nil means the system's
+	Certificate       *tls.Certificate // for mutual TLS; nil is none
 	Operation         string
 	Size              int // bytes of plaintext
 	Rates             []float64
