@@ -227,7 +227,11 @@ func tooLargeText(limit int64) string {
 	return "The request body is larger than " + strconv.FormatInt(limit, 10) + " bytes."
 }
 
-var contentType = []string{"application/x-amz-json-1.1"}
+// Headers of every answer. Answers may hold plaintexts and secrets, which nobody on the way may keep.
+var (
+	contentType  = []string{"application/x-amz-json-1.1"}
+	cacheControl = []string{"no-cache, no-store, must-revalidate, private"}
+)
 
 // succeed answers with a response.
 func (c *call) succeed(r response) {
@@ -258,7 +262,7 @@ func (c *call) fail(err error) {
 
 func (c *call) send(status int) {
 	h := c.w.Header()
-	h["Content-Type"] = contentType
+	h["Content-Type"], h["Cache-Control"] = contentType, cacheControl
 	h["Content-Length"] = []string{strconv.Itoa(len(c.out))}
 	c.sent = true
 	c.w.WriteHeader(status)

@@ -69,6 +69,9 @@ func (w *watcher) check(operation string, k *kept) error {
 	if got := k.Header().Get("Content-Type"); got != "application/x-amz-json-1.1" {
 		return fmt.Errorf("content type %q", got)
 	}
+	if got := k.Header().Get("Cache-Control"); !strings.Contains(got, "no-store") {
+		return fmt.Errorf("the answer may be kept on the way: %q", got)
+	}
 	if k.status == http.StatusOK && w.noOutput[operation] {
 		if k.body.Len() > 0 {
 			return fmt.Errorf("a body where the model has no output")
@@ -169,7 +172,7 @@ func TestTheWatcherSees(t *testing.T) {
 		"no message":     {"EnableKey", `{"__type":"E","message":""}`, 400, false},
 		"no name":        {"EnableKey", `{"message":"m"}`, 400, false},
 	} {
-		k := &kept{ResponseWriter: headerOnly{"Content-Type": {"application/x-amz-json-1.1"}}, status: c.status}
+		k := &kept{ResponseWriter: headerOnly{"Content-Type": {"application/x-amz-json-1.1"}, "Cache-Control": {"no-store"}}, status: c.status}
 		k.body.WriteString(c.body)
 		w := &watcher{noOutput: map[string]bool{"EnableKey": true}}
 		assert.Equal(t, c.ok, w.check(c.operation, k) == nil, name)

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -114,12 +115,13 @@ func certificates(field string, t *config.TLS) ([]tls.Certificate, *x509.CertPoo
 }
 
 // serverTLS is the TLS side of the KMS listener.
-func serverTLS(field string, t *config.TLS) (*tls.Config, error) {
+func serverTLS(field string, t *config.TLS, log *slog.Logger) (*tls.Config, error) {
 	certs, clients, err := certificates(field, t)
 	if err != nil {
 		return nil, err
 	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: certs, NextProtos: []string{"h2", "http/1.1"}}
+	renewed := newRenewing(field, t, certs[0], log, time.Now)
+	c := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: renewed.Get, NextProtos: []string{"h2", "http/1.1"}}
 	if clients != nil {
 		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, clients
 	}

@@ -86,7 +86,7 @@ func (a *Appliance) bind(ctx context.Context) (err error) {
 func (a *Appliance) bindKMS(ctx context.Context) error {
 	server := api.NewHTTPServer(a.server, a.log)
 	if a.cfg.KMS.TLS != nil {
-		t, err := serverTLS("kms", a.cfg.KMS.TLS)
+		t, err := serverTLS("kms", a.cfg.KMS.TLS, a.log)
 		if err != nil {
 			return err
 		}
@@ -108,7 +108,8 @@ func (a *Appliance) bindXKS(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o := proxy.TLSOptions{Certificates: certs, ClientCAs: clients, ClientNames: a.cfg.XKS.TLS.ClientNames}
+	renewed := newRenewing("xks", a.cfg.XKS.TLS, certs[0], a.log, time.Now)
+	o := proxy.TLSOptions{GetCertificate: renewed.Get, ClientCAs: clients, ClientNames: a.cfg.XKS.TLS.ClientNames}
 	server, err := proxy.NewServer(a.proxy, o, a.log)
 	if err != nil {
 		return err
