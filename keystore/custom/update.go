@@ -19,13 +19,29 @@ func (s *Service) UpdateCustomKeyStore(ctx context.Context, c *keystore.Caller, 
 	if err := s.admit(ctx, c, keystore.ActionUpdateCustomKeyStore); err != nil {
 		return err
 	}
-	var draft *keystore.Store
+	for try := 1; ; try++ {
+		err := s.updateOnce(ctx, c, in)
+		if !errors.Is(err, errOvertaken) || try == maxTries {
+			return err
+		}
+	}
+}
+
+// errOvertaken: the row changed while an update of it was tried at the proxy. Half of one update and half of another were
+// never tried together.
+var errOvertaken = errors.New("the custom key store was changed meanwhile")
+
+// maxTries bounds how often an update that was overtaken begins anew.
+const maxTries = 8
+
+func (s *Service) updateOnce(ctx context.Context, c *keystore.Caller, in *UpdateInput) error {
+	var seen, draft *keystore.Store
 	err := s.cfg.DB.View(ctx, func(tx keystore.Tx) error {
 		st, err := lookup(tx, c.Region, in.CustomKeyStoreID)
 		if err != nil {
 			return err
 		}
-		draft = st
+		seen, draft = st.Clone(), st
 		return s.revise(tx, c, st, in)
 	})
 	if err != nil {
@@ -37,6 +53,9 @@ func (s *Service) UpdateCustomKeyStore(ctx context.Context, c *keystore.Caller, 
 		return err
 	}
 	st, err := s.change(ctx, c, in.CustomKeyStoreID, func(tx keystore.Tx, st *keystore.Store) (bool, error) {
+		if in.given().touchesProxy() && !sameConnection(seen, st) {
+			return false, errOvertaken
+		}
 		if err := s.revise(tx, c, st, in); err != nil {
 			return false, err
 		}

@@ -108,6 +108,7 @@ func TestNewPasswordIsTriedAtTheNextConnect(t *testing.T) {
 type proxies struct {
 	err    error
 	asked  atomic.Int32
+	then   func() // done once, while the proxy is asked
 	secret atomic.Value
 	action atomic.Value
 }
@@ -123,6 +124,10 @@ func (p *proxies) CheckProxy(_ context.Context, c *keystore.Caller, a keystore.A
 	p.asked.Add(1)
 	p.action.Store(c.Principal + " " + string(a))
 	p.secret.Store(s.Xks.URIPath + " " + string(secret))
+	if then := p.then; then != nil {
+		p.then = nil
+		then()
+	}
 	return p.err
 }
 
@@ -242,6 +247,25 @@ func TestWhenTheProxyIsAsked(t *testing.T) {
 	err = b.service.UpdateCustomKeyStore(t.Context(), caller, &custom.UpdateInput{CustomKeyStoreID: id, XksProxyURIPath: "/b//kms/xks/v1"})
 	assert.Equal(t, keystore.KindValidation, keystore.KindOf(err))
 	assert.EqualValues(t, 1, p.asked.Load())
+}
+
+// Two updates that meet are not stored together before the proxy was asked with both.
+func TestUpdatesThatMeet(t *testing.T) {
+	b, p := externalBench(t)
+	id, err := b.service.CreateCustomKeyStore(t.Context(), caller, xksInput("x"))
+	require.NoError(t, err)
+	p.then = func() {
+		require.NoError(t, b.service.UpdateCustomKeyStore(t.Context(), caller, &custom.UpdateInput{CustomKeyStoreID: id, XksProxyURIPath: "/b/kms/xks/v1"}))
+	}
+	const secret = "another/secret/of/forty/three/characters/xx"
+	before := p.asked.Load()
+	require.NoError(t, b.service.UpdateCustomKeyStore(t.Context(), caller, &custom.UpdateInput{CustomKeyStoreID: id,
+		XksProxyAuthenticationCredential: &custom.XksCredential{AccessKeyID: "ABCDEFGHIJKLMNOPQRST", RawSecretAccess: secret}}))
+	assert.EqualValues(t, 3, p.asked.Load()-before)
+	assert.Equal(t, "/b/kms/xks/v1 "+secret, p.secret.Load(), "asked with what is stored")
+	x := b.row(id).Xks
+	assert.Equal(t, "/b/kms/xks/v1", x.URIPath)
+	assert.Equal(t, "ABCDEFGHIJKLMNOPQRST", x.AccessKeyID)
 }
 
 func TestChangeOfConnectivity(t *testing.T) {

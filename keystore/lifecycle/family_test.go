@@ -529,3 +529,25 @@ func TestValidToInPolicies(t *testing.T) {
 	_, err = p.ImportKeyMaterial(t.Context(), ann, in)
 	require.NoError(t, err)
 }
+
+// A replica whose deletion was cancelled before its material came can't be enabled before it is there.
+func TestReplicaThatIsDisabledBeforeItsMaterialComes(t *testing.T) {
+	p := newPlanet(t)
+	k := p.create(lifecycle.CreateKeyInput{MultiRegion: true})
+	p.moves.Hold()
+	_, err := p.ReplicateKey(t.Context(), p.root, &lifecycle.ReplicateInput{KeyID: string(k.ID), ReplicaRegion: away})
+	require.NoError(t, err)
+	_, err = p.ScheduleKeyDeletion(t.Context(), p.there, string(k.ID), 7)
+	require.NoError(t, err)
+	_, err = p.CancelKeyDeletion(t.Context(), p.there, string(k.ID))
+	require.NoError(t, err)
+	replica := p.key(p.there, k.ID)
+	require.Equal(t, keystore.Disabled, replica.State)
+	faulty(t, p.EnableKey(t.Context(), p.there, string(k.ID)), keystore.KindInvalidState, replica.ARN()+" is creating.")
+	p.moves.Release()
+	p.transit()
+	require.Equal(t, keystore.Disabled, p.key(p.there, k.ID).State)
+	require.NoError(t, p.EnableKey(t.Context(), p.there, string(k.ID)))
+	assert.True(t, p.opens(p.key(p.there, k.ID), p.seal(k)))
+	p.clean()
+}

@@ -26,6 +26,11 @@ func (s *Service) turn(ctx context.Context, c *keystore.Caller, keyID string, a 
 		if !ok || next == k.State {
 			return errUnchanged
 		}
+		if next == keystore.Enabled && len(k.Materials) == 0 {
+			// A replica whose deletion was scheduled and cancelled before its material came is Disabled, and still being made.
+			creating := keystore.Permit(a, keystore.Creating)
+			return creating.Fault(k)
+		}
 		k.State = next
 		return nil
 	})

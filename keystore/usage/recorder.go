@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/strongroom/strongroom/keystore"
@@ -50,9 +51,10 @@ type part struct {
 
 // entry is the last use of one key.
 type entry struct {
-	mu   sync.Mutex
-	last keystore.LastUse
-	new  bool // not written yet
+	noting atomic.Bool // somebody notes a use, and needs no other beside it
+	mu     sync.Mutex
+	last   keystore.LastUse
+	new    bool // not written yet
 }
 
 // settingSince is when the appliance began to note uses.
@@ -112,9 +114,12 @@ func (p *part) note(keyARN string, a keystore.Action, at time.Time, eventID, req
 	if e == nil {
 		return false
 	}
-	if !e.mu.TryLock() {
+	// Of two at the same instant one is enough; those who read or write the entry hold mu for a moment only, and are waited for.
+	if !e.noting.CompareAndSwap(false, true) {
 		return true
 	}
+	defer e.noting.Store(false)
+	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !at.Before(e.last.Time) {
 		e.last.Action, e.last.Time, e.last.EventID, e.last.RequestID = a, at, eventID, requestID

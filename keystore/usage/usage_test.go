@@ -140,6 +140,32 @@ func TestWhatIsWrittenIsForgottenAfterADay(t *testing.T) {
 	assert.Equal(t, next, w.view(w.key).Last)
 }
 
+// A use is noted also while somebody reads or writes the last one.
+func TestNoUseIsMissedForAReader(t *testing.T) {
+	w := newWorld(t, statetest.Open(t))
+	ctx, stop := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				_, err := w.GetKeyLastUsage(context.WithoutCancel(ctx), w.root, w.key.ARN())
+				assert.NoError(t, err)
+			}
+		})
+	}
+	missed := 0
+	for i := range 20_000 {
+		at := noon.Add(time.Duration(i) * time.Millisecond)
+		w.Used(w.key.ARN(), keystore.ActionSign, at, "e", "r")
+		if v, err := w.GetKeyLastUsage(t.Context(), w.root, w.key.ARN()); err != nil || !v.Last.Time.Equal(at) {
+			missed++
+		}
+	}
+	stop()
+	readers.Wait()
+	assert.Zero(t, missed)
+}
+
 func TestUsesOfNoKeys(t *testing.T) {
 	w := newWorld(t, statetest.Open(t))
 	gone := w.add(7, noon)
