@@ -39,6 +39,7 @@ tokens: ## build a token with PKCS#11 3.2 (minutes, once); on it run the tests t
 	STRONGROOM_TEST_TOKENS=kryoptic $(GO) test $(TESTFLAGS) -tags tokens \
 	  -skip "$$(sed -n 's/^\([^#\t]*\)\t.*/\1/p' testdata/tokens/skip | paste -sd '|')" \
 	  ./hsm/... ./api ./xks/tokenkeys ./xks/proxy
+	$(GO) test $(TESTFLAGS) -tags tokens -run 'TestLatticeKeys' ./cmd/strongroom
 
 check: ## formatting, vet, staticcheck, the build without cgo, the rules of the house
 	@out="$$(gofmt -l $$(git ls-files '*.go'))"; if [ -n "$$out" ]; then echo "gofmt these files:"; echo "$$out"; exit 1; fi

@@ -43,11 +43,15 @@ func KryopticPath(t testing.TB) string {
 func Kryoptic(t testing.TB, labels ...string) *Tokens {
 	t.Helper()
 	dir := filepath.Join(Dir(t), "kryoptic")
-	kryoptic.Do(func() { kryoptic.err = configureKryoptic(dir) })
+	kryoptic.Do(func() {
+		if kryoptic.err = WriteKryopticConf(dir); kryoptic.err == nil {
+			kryoptic.err = os.Setenv("KRYOPTIC_CONF", filepath.Join(dir, kryopticConf))
+		}
+	})
 	if kryoptic.err != nil {
 		t.Fatalf("Kryoptic directory: %v", kryoptic.err)
 	}
-	out := &Tokens{t: t, Module: KryopticPath(t), Conf: filepath.Join(dir, "kryoptic.conf"), names: make(map[string]string)}
+	out := &Tokens{t: t, Module: KryopticPath(t), Conf: filepath.Join(dir, kryopticConf), names: make(map[string]string)}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	shared.mu.Lock()
@@ -63,7 +67,10 @@ func Kryoptic(t testing.TB, labels ...string) *Tokens {
 	return out
 }
 
-func configureKryoptic(dir string) error {
+const kryopticConf = "kryoptic.conf"
+
+// WriteKryopticConf makes a directory with kryoptic.conf, which KRYOPTIC_CONF names, and room for tokens.
+func WriteKryopticConf(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -71,9 +78,5 @@ func configureKryoptic(dir string) error {
 	for slot := range kryopticSlots {
 		fmt.Fprintf(&conf, "[[slots]]\nslot = %d\ndbtype = \"sqlite\"\ndbargs = %q\n", slot, filepath.Join(dir, fmt.Sprintf("%d.sql", slot)))
 	}
-	path := filepath.Join(dir, "kryoptic.conf")
-	if err := os.WriteFile(path, []byte(conf.String()), 0o600); err != nil {
-		return err
-	}
-	return os.Setenv("KRYOPTIC_CONF", path)
+	return os.WriteFile(filepath.Join(dir, kryopticConf), []byte(conf.String()), 0o600)
 }
