@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/strongroom/strongroom/cmd/strongroom/admin"
+	"github.com/strongroom/strongroom/keystore/audit"
 	"github.com/strongroom/strongroom/state/sqlite"
 )
 
@@ -24,6 +25,9 @@ func (a *Appliance) backup(ctx context.Context, path string) (*admin.BackedUp, e
 	if !filepath.IsAbs(path) {
 		return nil, admin.BadRequest(fmt.Errorf("%q is not an absolute path", path))
 	}
+	if err := a.audit.Healthy(); err != nil {
+		return nil, unrecordable(err)
+	}
 	err := a.db.Backup(ctx, path)
 	switch {
 	case errors.Is(err, fs.ErrExist):
@@ -35,6 +39,9 @@ func (a *Appliance) backup(ctx context.Context, path string) (*admin.BackedUp, e
 	}
 	info, err := os.Stat(path)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.recordAdmin(ctx, eventBackedUp, audit.Object{}.String("path", path)); err != nil {
 		return nil, err
 	}
 	out := &admin.BackedUp{Path: path, Bytes: info.Size(), AuditDir: a.cfg.Audit.Dir}

@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,66 +87,74 @@ func (a *Appliance) principalRoutes(s *admin.Server) {
 		if in.Kind != string(keystore.PrincipalUser) && in.Kind != string(keystore.PrincipalRole) {
 			return admin.Principal{}, admin.BadRequest(fmt.Errorf("%q is no kind of principal; say user or role", in.Kind))
 		}
-		v, key, err := a.principals.Create(ctx, keystore.PrincipalKind(in.Kind), in.Name, policies)
-		if err != nil {
-			return admin.Principal{}, principalError(err)
-		}
-		p := principalOf(v)
-		p.AccessKeys[0].Secret = key.Secret
-		return p, nil
+		return a.changed(ctx, eventPrincipalCreated, "", func() (admin.Principal, error) {
+			v, key, err := a.principals.Create(ctx, keystore.PrincipalKind(in.Kind), in.Name, policies)
+			if err != nil {
+				return admin.Principal{}, principalError(err)
+			}
+			p := principalOf(v)
+			p.AccessKeys[0].Secret = key.Secret
+			return p, nil
+		})
 	})
-	do := func(pattern string, fn func(ctx context.Context, p registry, r admin.Request) (*principals.View, error)) {
+	do := func(pattern, event string, fn func(ctx context.Context, p registry, r admin.Request) (*principals.View, error)) {
 		admin.Handle(s, pattern, func(ctx context.Context, r admin.Request, _ admin.Empty) (admin.Principal, error) {
-			v, err := fn(ctx, a.principals, r)
+			return a.changed(ctx, event, cmp.Or(r.Path("key"), r.Path("policy")), func() (admin.Principal, error) {
+				v, err := fn(ctx, a.principals, r)
+				if err != nil {
+					return admin.Principal{}, principalError(err)
+				}
+				return principalOf(v), nil
+			})
+		})
+	}
+	do("GET "+one, "", func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
+		return p.Show(ctx, r.Path("name"))
+	})
+	do("DELETE "+one, eventPrincipalDeleted, func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
+		return p.Delete(ctx, r.Path("name"))
+	})
+	do("POST "+one+"/disable", eventPrincipalDisabled, func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
+		return p.SetDisabled(ctx, r.Path("name"), true)
+	})
+	do("POST "+one+"/enable", eventPrincipalEnabled, func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
+		return p.SetDisabled(ctx, r.Path("name"), false)
+	})
+	do("DELETE "+one+"/policies/{policy}", eventPolicyDetached, func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
+		return p.Detach(ctx, r.Path("name"), r.Path("policy"))
+	})
+	do("DELETE "+one+"/keys/{key}", eventAccessKeyDeleted, func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
+		return p.DeleteKey(ctx, r.Path("name"), r.Path("key"))
+	})
+	do("POST "+one+"/keys/{key}/disable", eventAccessKeyDisabled, func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
+		return p.SetKeyDisabled(ctx, r.Path("name"), r.Path("key"), true)
+	})
+	do("POST "+one+"/keys/{key}/enable", eventAccessKeyEnabled, func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
+		return p.SetKeyDisabled(ctx, r.Path("name"), r.Path("key"), false)
+	})
+	admin.Handle(s, "POST "+one+"/keys", func(ctx context.Context, r admin.Request, _ admin.Empty) (admin.Principal, error) {
+		return a.changed(ctx, eventAccessKeyCreated, "", func() (admin.Principal, error) {
+			v, key, err := a.principals.AddKey(ctx, r.Path("name"))
+			if err != nil {
+				return admin.Principal{}, principalError(err)
+			}
+			p := principalOf(v)
+			for i := range p.AccessKeys {
+				if p.AccessKeys[i].AccessKeyID == key.AccessKeyID {
+					p.AccessKeys[i].Secret = key.Secret
+				}
+			}
+			return p, nil
+		})
+	})
+	admin.Handle(s, "PUT "+one+"/policies/{policy}", func(ctx context.Context, r admin.Request, in admin.Policy) (admin.Principal, error) {
+		return a.changed(ctx, eventPolicyAttached, r.Path("policy"), func() (admin.Principal, error) {
+			v, err := a.principals.Attach(ctx, r.Path("name"), keystore.NamedPolicy{Name: r.Path("policy"), Document: in.Document})
 			if err != nil {
 				return admin.Principal{}, principalError(err)
 			}
 			return principalOf(v), nil
 		})
-	}
-	do("GET "+one, func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
-		return p.Show(ctx, r.Path("name"))
-	})
-	do("DELETE "+one, func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
-		return p.Delete(ctx, r.Path("name"))
-	})
-	do("POST "+one+"/disable", func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
-		return p.SetDisabled(ctx, r.Path("name"), true)
-	})
-	do("POST "+one+"/enable", func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
-		return p.SetDisabled(ctx, r.Path("name"), false)
-	})
-	do("DELETE "+one+"/policies/{policy}", func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
-		return p.Detach(ctx, r.Path("name"), r.Path("policy"))
-	})
-	do("DELETE "+one+"/keys/{key}", func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
-		return p.DeleteKey(ctx, r.Path("name"), r.Path("key"))
-	})
-	do("POST "+one+"/keys/{key}/disable", func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
-		return p.SetKeyDisabled(ctx, r.Path("name"), r.Path("key"), true)
-	})
-	do("POST "+one+"/keys/{key}/enable", func(ctx context.Context, p registry, r admin.Request) (*principals.View, error) {
-		return p.SetKeyDisabled(ctx, r.Path("name"), r.Path("key"), false)
-	})
-	admin.Handle(s, "POST "+one+"/keys", func(ctx context.Context, r admin.Request, _ admin.Empty) (admin.Principal, error) {
-		v, key, err := a.principals.AddKey(ctx, r.Path("name"))
-		if err != nil {
-			return admin.Principal{}, principalError(err)
-		}
-		p := principalOf(v)
-		for i := range p.AccessKeys {
-			if p.AccessKeys[i].AccessKeyID == key.AccessKeyID {
-				p.AccessKeys[i].Secret = key.Secret
-			}
-		}
-		return p, nil
-	})
-	admin.Handle(s, "PUT "+one+"/policies/{policy}", func(ctx context.Context, r admin.Request, in admin.Policy) (admin.Principal, error) {
-		v, err := a.principals.Attach(ctx, r.Path("name"), keystore.NamedPolicy{Name: r.Path("policy"), Document: in.Document})
-		if err != nil {
-			return admin.Principal{}, principalError(err)
-		}
-		return principalOf(v), nil
 	})
 }
 
