@@ -72,6 +72,11 @@ func NoSuchKey(region, account string, id KeyID) *Fault {
 	return Faultf(KindNotFound, "Key '%s' does not exist", KeyARN(region, account, id))
 }
 
+// NoSuchStore is the fault for an unknown custom key store. AWS's words are not recorded.
+func NoSuchStore(id StoreID) *Fault {
+	return Faultf(KindCustomKeyStoreNotFound, "The custom key store %s does not exist.", id)
+}
+
 // NoSuchAlias is AWS's fault for an unknown alias.
 func NoSuchAlias(region, account, name string) *Fault {
 	return Faultf(KindNotFound, "Alias %s is not found.", AliasARN(region, account, name))

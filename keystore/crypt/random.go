@@ -51,7 +51,7 @@ func (s *Service) randomStore(ctx context.Context, c *keystore.Caller, id keysto
 	}
 	store, err := s.cfg.DB.LookupStore(ctx, c.Region, id)
 	if errors.Is(err, keystore.ErrNoRow) {
-		return nil, keystore.Faultf(keystore.KindCustomKeyStoreNotFound, "Custom key store %s does not exist.", id)
+		return nil, keystore.NoSuchStore(id)
 	}
 	if err != nil {
 		return nil, err

@@ -6,7 +6,7 @@ import "github.com/strongroom/strongroom/keystore"
 // known, so the texts are our own.
 
 func noSuchStore(id keystore.StoreID) *keystore.Fault {
-	return keystore.Faultf(keystore.KindCustomKeyStoreNotFound, "The custom key store %s does not exist.", id)
+	return keystore.NoSuchStore(id)
 }
 
 func noStoreNamed(name string) *keystore.Fault {

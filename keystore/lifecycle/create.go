@@ -73,7 +73,7 @@ func (s *Service) home(ctx context.Context, c *keystore.Caller, in *CreateKeyInp
 		store, err = s.cfg.DB.LookupStore(ctx, c.Region, id)
 		switch {
 		case errors.Is(err, keystore.ErrNoRow):
-			return nil, nil, keystore.Faultf(keystore.KindCustomKeyStoreNotFound, "Custom key store %s does not exist.", id)
+			return nil, nil, keystore.NoSuchStore(id)
 		case err != nil:
 			return nil, nil, err
 		case store.Type != d.rule.store:
@@ -186,7 +186,7 @@ func storeStands(tx keystore.Tx, k *keystore.Key) error {
 	}
 	_, err := tx.Store(k.Region, k.StoreID)
 	if errors.Is(err, keystore.ErrNoRow) {
-		return keystore.Faultf(keystore.KindCustomKeyStoreNotFound, "Custom key store %s does not exist.", k.StoreID)
+		return keystore.NoSuchStore(k.StoreID)
 	}
 	return err
 }
