@@ -116,3 +116,36 @@ func TestReadmeListsCommands(t *testing.T) {
 		}
 	}
 }
+
+// TestDocsNameCommands shows that every command line in the pages is one of the program's, with its flags.
+func TestDocsNameCommands(t *testing.T) {
+	pages, err := filepath.Glob(filepath.Join("..", "..", "docs", "*.md"))
+	require.NoError(t, err)
+	mentioned := regexp.MustCompile("(?m)`(strongroom [^`]+)`|^(?:\\$ )?(strongroom [a-z][^\n]*)$")
+	seen := 0
+	for _, page := range append(pages, filepath.Join("..", "..", "README.md")) {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		for _, m := range mentioned.FindAllSubmatch(text, -1) {
+			line, _, _ := strings.Cut(string(m[1])+string(m[2]), " #")
+			words := strings.Fields(strings.NewReplacer("[", " ", "]", " ", "`", " ").Replace(line))[1:]
+			cmd, rest, err := newRoot().Find(words)
+			if !assert.NoError(t, err, "%s: %s", page, line) {
+				continue
+			}
+			assert.True(t, cmd.HasParent(), "%s: %s: there is no such command", page, line)
+			if cmd.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+				assert.Fail(t, "there is no such command", "%s: %s", page, line)
+			}
+			for _, word := range rest {
+				name, isFlag := strings.CutPrefix(word, "--")
+				name, _, _ = strings.Cut(name, "=")
+				if isFlag && name != "help" {
+					assert.NotNil(t, cmd.Flag(strings.Trim(name, ".,;)")), "%s: %s: there is no flag --%s", page, line, name)
+				}
+			}
+			seen++
+		}
+	}
+	assert.Greater(t, seen, 40)
+}
