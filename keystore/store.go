@@ -75,14 +75,16 @@ type Store struct {
 
 // XksConfig is an external key store's XksProxyConfiguration and its sealed secret.
 type XksConfig struct {
-	Connectivity    string `json:"connectivity"`
-	AccessKeyID     string `json:"access_key_id"`
-	SealedSecret    []byte `json:"sealed_secret"`
-	SecretDigest    []byte `json:"secret_digest"`
-	URIEndpoint     string `json:"uri_endpoint"`
-	URIPath         string `json:"uri_path"`
-	VpcServiceName  string `json:"vpc_service_name,omitempty"`
-	VpcServiceOwner string `json:"vpc_service_owner,omitempty"`
+	Connectivity string `json:"connectivity"`
+	AccessKeyID  string `json:"access_key_id"`
+	SealedSecret []byte `json:"sealed_secret"`
+	SecretDigest []byte `json:"secret_digest"`
+	// CredentialSince is when the credential was given; zero for one of a release that did not note it.
+	CredentialSince time.Time `json:"credential_since,omitzero"`
+	URIEndpoint     string    `json:"uri_endpoint"`
+	URIPath         string    `json:"uri_path"`
+	VpcServiceName  string    `json:"vpc_service_name,omitempty"`
+	VpcServiceOwner string    `json:"vpc_service_owner,omitempty"`
 }
 
 // Clone gives a deep copy.

@@ -42,6 +42,7 @@ func (s *Service) setCredential(id keystore.StoreID, x *keystore.XksConfig, cred
 	secret := []byte(cred.RawSecretAccess)
 	x.AccessKeyID = cred.AccessKeyID
 	x.SecretDigest = s.digest(id, secret)
+	x.CredentialSince = s.cfg.Clock.Now().UTC()
 	return secret
 }
 

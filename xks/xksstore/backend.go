@@ -3,6 +3,7 @@ package xksstore
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/strongroom/strongroom/keystore"
 	"github.com/strongroom/strongroom/keystore/backend"
@@ -24,6 +25,7 @@ type Backend struct {
 	client *client.Client
 	inner  inner
 	uri    string
+	since  time.Time // that the store has its credential
 	flight flight
 }
 

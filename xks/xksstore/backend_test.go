@@ -40,7 +40,7 @@ type bench struct {
 
 func newBench(t *testing.T, change ...func(*xksstore.Config)) *bench {
 	b := &bench{t: t, proxy: xkstest.Start(t), token: backendtest.NewMemory("default"), seen: &watcher{}, logged: &bytes.Buffer{}}
-	cfg := xksstore.Config{Inner: map[string]backend.Backend{xkstest.Region: b.token}, AllowPort: true, RootCAs: b.proxy.Authority.Pool(),
+	cfg := xksstore.Config{Inner: map[string]backend.Backend{xkstest.Region: b.token}, AllowPort: true, TLS: xksstore.TLS{RootCAs: b.proxy.Authority.Pool()},
 		Timeout: 10 * time.Second, Observer: b.seen, Logger: slog.New(slog.NewTextHandler(b.logged, nil))}
 	for _, c := range change {
 		c(&cfg)
@@ -409,7 +409,7 @@ func TestCertificateThatAWSWouldRefuse(t *testing.T) {
 	p := xkstest.Start(t, func(_ *xkstest.Authority, c *tls.Config) {
 		c.Certificates = []tls.Certificate{authority.Issue("localhost", func(c *x509.Certificate) { c.Subject.CommonName = "other" })}
 	})
-	proxies, err := xksstore.New(xksstore.Config{Inner: map[string]backend.Backend{xkstest.Region: b.token}, AllowPort: true, RootCAs: authority.Pool(),
+	proxies, err := xksstore.New(xksstore.Config{Inner: map[string]backend.Backend{xkstest.Region: b.token}, AllowPort: true, TLS: xksstore.TLS{RootCAs: authority.Pool()},
 		Timeout: 10 * time.Second, Logger: slog.New(slog.NewTextHandler(b.logged, nil))})
 	require.NoError(t, err)
 	b.row.Xks.URIEndpoint = p.Endpoint
@@ -417,6 +417,38 @@ func TestCertificateThatAWSWouldRefuse(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
 	assert.Contains(t, b.logged.String(), "AWS KMS would refuse it")
+}
+
+// A proxy of another house: its CA and the certificate that it asks for hold at its endpoint, in place of the general ones.
+func TestEndpointsHaveTheirOwnTLS(t *testing.T) {
+	ours, theirs := xkstest.NewAuthority(t), xkstest.NewAuthority(t)
+	p := xkstest.Start(t, func(_ *xkstest.Authority, c *tls.Config) {
+		c.Certificates = []tls.Certificate{theirs.Issue("localhost")}
+		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, theirs.Pool()
+	})
+	general := xksstore.TLS{RootCAs: ours.Pool(), Certificates: []tls.Certificate{ours.Issue("kms")}}
+	for name, tt := range map[string]struct {
+		own  map[string]xksstore.TLS
+		want keystore.ConnErrorCode
+	}{
+		"own":            {map[string]xksstore.TLS{strings.ToUpper(p.Endpoint): {RootCAs: theirs.Pool(), Certificates: []tls.Certificate{theirs.Issue("kms")}}}, ""},
+		"no certificate": {map[string]xksstore.TLS{p.Endpoint: {RootCAs: theirs.Pool()}}, keystore.ConnXksInvalidTLS},
+		"not its own":    {map[string]xksstore.TLS{"https://elsewhere.example.com": {RootCAs: theirs.Pool()}}, keystore.ConnXksInvalidTLS},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, func(c *xksstore.Config) { c.TLS, c.Endpoints = general, tt.own })
+			b.row.Xks.URIEndpoint = p.Endpoint
+			s, err := b.proxies.Open(t.Context(), b.row, []byte(xkstest.Secret))
+			if tt.want == "" {
+				require.NoError(t, err)
+				require.NoError(t, s.Close())
+				return
+			}
+			var failed *backend.ConnectError
+			require.ErrorAs(t, err, &failed)
+			assert.Equal(t, tt.want, failed.Code)
+		})
+	}
 }
 
 func TestNoSecretInTheLog(t *testing.T) {

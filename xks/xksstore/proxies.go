@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,10 +26,9 @@ type Config struct {
 	Inner map[string]backend.Backend
 	// AllowPort accepts endpoints with a port, which AWS forbids.
 	AllowPort bool
-	// RootCAs are trusted for proxies' certificates; nil means the system's.
-	RootCAs *x509.CertPool
-	// Certificates are offered to proxies that want mutual TLS.
-	Certificates []tls.Certificate
+	// TLS holds for every proxy but those of Endpoints, by XksProxyUriEndpoint in any case of letters.
+	TLS       TLS
+	Endpoints map[string]TLS
 	// Timeout bounds one attempt of a call; 0 is KMS's 250 ms.
 	Timeout time.Duration
 	// MaxConns bounds the connections to a proxy, by store; 0 is client.DefaultMaxConns.
@@ -41,13 +41,22 @@ type Config struct {
 	Logger      *slog.Logger     // nil: silence
 }
 
+// TLS says whom to trust and what to show.
+type TLS struct {
+	// RootCAs are trusted for proxies' certificates; nil means the system's.
+	RootCAs *x509.CertPool
+	// Certificates are offered to proxies that want mutual TLS.
+	Certificates []tls.Certificate
+}
+
 // DefaultHealthEvery is the time between two looks at a connected store's health.
 const DefaultHealthEvery = time.Minute
 
 // Proxies checks, opens and watches the external key stores of an appliance. It may be used by many goroutines at once.
 type Proxies struct {
-	cfg   Config
-	inner map[string]inner
+	cfg       Config
+	inner     map[string]inner
+	endpoints map[string]TLS // by endpoint in lower case
 
 	mu   sync.Mutex
 	open map[*Backend]struct{} // guarded by mu
@@ -82,7 +91,10 @@ func New(cfg Config) (*Proxies, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	p.cfg = cfg
+	p.cfg, p.endpoints = cfg, map[string]TLS{}
+	for endpoint, own := range cfg.Endpoints {
+		p.endpoints[strings.ToLower(endpoint)] = own
+	}
 	return p, nil
 }
 
@@ -91,12 +103,20 @@ func (p *Proxies) dial(s *keystore.Store, secret []byte) (*client.Client, error)
 	if s.Type != keystore.StoreXKS || s.Xks == nil {
 		return nil, fmt.Errorf("%s is no external key store", s.ID)
 	}
+	at := p.tlsAt(s.Xks.URIEndpoint)
 	return client.New(client.Config{
 		Endpoint: s.Xks.URIEndpoint, URIPath: s.Xks.URIPath, Region: s.Region, AllowPort: p.cfg.AllowPort,
 		Credential: client.Credential{AccessKeyID: s.Xks.AccessKeyID, Secret: secret},
-		RootCAs:    p.cfg.RootCAs, Certificates: p.cfg.Certificates, Timeout: p.cfg.Timeout, MaxConns: p.cfg.MaxConns,
+		RootCAs:    at.RootCAs, Certificates: at.Certificates, Timeout: p.cfg.Timeout, MaxConns: p.cfg.MaxConns,
 		Observer: &calls{p, nameOf(s)}, Now: p.cfg.Now,
 	})
+}
+
+func (p *Proxies) tlsAt(endpoint string) TLS {
+	if own, ok := p.endpoints[strings.ToLower(endpoint)]; ok {
+		return own
+	}
+	return p.cfg.TLS
 }
 
 // CheckAddress refuses an endpoint or path that no proxy can have: a Fault of kind Validation.
@@ -140,7 +160,7 @@ func (p *Proxies) Open(ctx context.Context, s *keystore.Store, secret []byte) (b
 	if err != nil {
 		return nil, &backend.ConnectError{Code: keystore.ConnXksInvalidConfig, Cause: err}
 	}
-	b := &Backend{owner: p, name: nameOf(s), client: cl, inner: in, uri: s.Xks.URIEndpoint + s.Xks.URIPath}
+	b := &Backend{owner: p, name: nameOf(s), client: cl, inner: in, uri: s.Xks.URIEndpoint + s.Xks.URIPath, since: s.Xks.CredentialSince}
 	if s.Conn != keystore.Connected {
 		answer, err := p.askHealth(ctx, cl, xks.KMSConnectStore, "")
 		if err != nil {

@@ -27,6 +27,8 @@ type Health struct {
 	// CertificateName and NotAfter are of the certificate that the proxy showed last; zero before the first connection.
 	CertificateName string
 	NotAfter        time.Time
+	// CredentialSince is when the store got the credential that it signs with; zero where that is not known.
+	CredentialSince time.Time
 }
 
 // Observer is told what metrics count. Its methods must not block, and are called by many goroutines at once.
@@ -99,7 +101,7 @@ func (p *Proxies) Look(ctx context.Context) {
 
 // report tells observer and log what a look at a store found.
 func (p *Proxies) report(b *Backend, answer *xks.HealthResponse, err error) {
-	h := Health{Failure: err}
+	h := Health{Failure: err, CredentialSince: b.since}
 	if answer != nil {
 		for _, i := range answer.Instances {
 			switch i.Status {

@@ -15,12 +15,12 @@ import (
 // openExternal makes what calls the proxies of external key stores.
 func (a *Appliance) openExternal(inner map[string]backend.Backend) error {
 	e := &a.cfg.ExternalStores
-	roots, certs, err := externalTLS(e)
+	general, endpoints, err := externalTLS(e)
 	if err != nil {
 		return err
 	}
 	a.external, err = xksstore.New(xksstore.Config{
-		Inner: inner, AllowPort: a.cfg.Compatibility.XksEndpointPorts, RootCAs: roots, Certificates: certs,
+		Inner: inner, AllowPort: a.cfg.Compatibility.XksEndpointPorts, TLS: general, Endpoints: endpoints,
 		Timeout: time.Duration(e.Timeout) * time.Millisecond, MaxConns: e.Connections,
 		HealthEvery: time.Duration(e.HealthSeconds) * time.Second,
 		Random:      random(), Observer: a.metrics.External(), Logger: a.log,
@@ -28,30 +28,47 @@ func (a *Appliance) openExternal(inner map[string]backend.Backend) error {
 	return err
 }
 
-// externalTLS reads the files that say whom to trust, nil for the system's CAs, and what to show.
-func externalTLS(e *config.ExternalStores) (*x509.CertPool, []tls.Certificate, error) {
-	var roots *x509.CertPool
-	for _, path := range e.CAFiles {
+// externalTLS reads the files that say whom to trust and what to show, in general and at single endpoints.
+func externalTLS(e *config.ExternalStores) (general xksstore.TLS, endpoints map[string]xksstore.TLS, err error) {
+	general, err = endpointTLS("external_stores", e.CAFiles, e.Certificate, e.Key)
+	if err != nil {
+		return general, nil, err
+	}
+	endpoints = map[string]xksstore.TLS{}
+	for i := range e.Endpoints {
+		own := &e.Endpoints[i]
+		endpoints[own.Endpoint], err = endpointTLS(fmt.Sprintf("external_stores.endpoints[%d]", i), own.CAFiles, own.Certificate, own.Key)
+		if err != nil {
+			return general, nil, err
+		}
+	}
+	return general, endpoints, nil
+}
+
+func endpointTLS(field string, files []string, certificate, key string) (xksstore.TLS, error) {
+	var t xksstore.TLS
+	for _, path := range files {
 		pem, err := os.ReadFile(path)
 		if err != nil {
-			return nil, nil, fmt.Errorf("external_stores.ca_files: %w", err)
+			return t, fmt.Errorf("%s.ca_files: %w", field, err)
 		}
-		if roots == nil {
-			roots = x509.NewCertPool()
+		if t.RootCAs == nil {
+			t.RootCAs = x509.NewCertPool()
 		}
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, nil, fmt.Errorf("external_stores.ca_files: %s has no certificate", path)
+		if !t.RootCAs.AppendCertsFromPEM(pem) {
+			return t, fmt.Errorf("%s.ca_files: %s has no certificate", field, path)
 		}
 	}
-	if e.Certificate == "" {
-		return roots, nil, nil
+	if certificate == "" {
+		return t, nil
 	}
-	if err := config.OwnerOnly(e.Key); err != nil {
-		return nil, nil, fmt.Errorf("external_stores.key: %w", err)
+	if err := config.OwnerOnly(key); err != nil {
+		return t, fmt.Errorf("%s.key: %w", field, err)
 	}
-	cert, err := tls.LoadX509KeyPair(e.Certificate, e.Key)
+	cert, err := tls.LoadX509KeyPair(certificate, key)
 	if err != nil {
-		return nil, nil, fmt.Errorf("external_stores.certificate: %w", err)
+		return t, fmt.Errorf("%s.certificate: %w", field, err)
 	}
-	return roots, []tls.Certificate{cert}, nil
+	t.Certificates = []tls.Certificate{cert}
+	return t, nil
 }

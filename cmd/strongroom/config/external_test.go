@@ -28,4 +28,12 @@ func TestExternalStores(t *testing.T) {
 		`external_stores.ca_files: "ca.pem" is not an absolute path`,
 		"external_stores.key: certificate and key go together; write both or neither",
 	}, problems(`{ca_files: [ca.pem], key: /k.pem, timeout_ms: -1, connections: -2, health_seconds: -3}`))
+
+	assert.Empty(t, problems(`{endpoints: [{endpoint: "https://a.example.com", ca_files: [/ca.pem], certificate: /c.pem, key: /k.pem}, {endpoint: "https://b.example.com"}]}`))
+	assert.Equal(t, []string{
+		"external_stores.endpoints[0].endpoint: URI endpoint must be https:// and a host name, of 10 to 128 characters",
+		`external_stores.endpoints[0].ca_files: "ca.pem" is not an absolute path`,
+		"external_stores.endpoints[2].endpoint: https://B.example.com is there twice",
+		"external_stores.endpoints[2].key: certificate and key go together; write both or neither",
+	}, problems(`{endpoints: [{endpoint: "https://a.example.com:8443", ca_files: [ca.pem]}, {endpoint: "https://b.example.com"}, {endpoint: "https://B.example.com", key: /k.pem}]}`))
 }

@@ -12,13 +12,14 @@ import (
 )
 
 // External are the figures of external key stores. They mirror those that AWS KMS keeps of them (XksProxyLatency,
-// XksProxyErrors, XksExternalKeyManagerStates, XksProxyCertificateDaysToExpire).
+// XksProxyErrors, XksExternalKeyManagerStates, XksProxyCertificateDaysToExpire, XksProxyCredentialAge).
 type External struct {
 	latency  *prometheus.HistogramVec
 	errors   *prometheus.CounterVec
 	up       *prometheus.GaugeVec
 	managers *prometheus.GaugeVec
 	expiry   *prometheus.GaugeVec
+	since    *prometheus.GaugeVec
 
 	fast sync.Map // proxyCall to prometheus.Observer
 }
@@ -47,7 +48,9 @@ func (m *Metrics) External() *External {
 		expiry: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "strongroom_external_store_certificate_expiry_seconds",
 			Help: "When the certificate of an external key store's proxy ends, in Unix time."}, []string{"region", "store", "name"}),
 	}
-	m.registry.MustRegister(e.latency, e.errors, e.up, e.managers, e.expiry)
+	e.since = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "strongroom_external_store_credential_since_seconds",
+		Help: "When a connected external key store got the credential that it signs with, in Unix time."}, []string{"region", "store"})
+	m.registry.MustRegister(e.latency, e.errors, e.up, e.managers, e.expiry, e.since)
 	return e
 }
 
@@ -85,6 +88,9 @@ func (e *External) ProxyHealth(store xksstore.Name, h xksstore.Health) {
 	for state, n := range map[xks.HealthStatus]int{xks.Active: h.Active, xks.Degraded: h.Degraded, xks.Unavailable: h.Unavailable} {
 		e.managers.WithLabelValues(region, id, string(state)).Set(float64(n))
 	}
+	if !h.CredentialSince.IsZero() {
+		e.since.WithLabelValues(region, id).Set(float64(h.CredentialSince.Unix()))
+	}
 	e.expiry.DeletePartialMatch(prometheus.Labels{"region": region, "store": id})
 	if !h.NotAfter.IsZero() {
 		e.expiry.WithLabelValues(region, id, h.CertificateName).Set(float64(h.NotAfter.Unix()))
@@ -97,4 +103,5 @@ func (e *External) ProxyGone(store xksstore.Name) {
 	e.up.DeletePartialMatch(labels)
 	e.managers.DeletePartialMatch(labels)
 	e.expiry.DeletePartialMatch(labels)
+	e.since.DeletePartialMatch(labels)
 }

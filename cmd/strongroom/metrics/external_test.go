@@ -34,7 +34,8 @@ func TestExternalStores(t *testing.T) {
 	e.ProxyCall(store, xks.OpEncrypt, "Encrypt", time.Millisecond, &client.Error{Class: client.Timeout, Skipped: true})
 	e.ProxyCall(store, xks.OpEncrypt, "Encrypt", time.Millisecond, &client.Error{Class: client.Malformed, Proxy: xks.NewError("Made Up", "")})
 	e.ProxyHealth(store, xksstore.Health{Active: 2, Unavailable: 1, CertificateName: "old.example.com", NotAfter: time.Unix(1, 0)})
-	e.ProxyHealth(store, xksstore.Health{Active: 2, Unavailable: 1, CertificateName: "proxy.example.com", NotAfter: time.Unix(1800000000, 0)})
+	e.ProxyHealth(store, xksstore.Health{Active: 2, Unavailable: 1, CertificateName: "proxy.example.com", NotAfter: time.Unix(1800000000, 0),
+		CredentialSince: time.Unix(1700000000, 0)})
 	text := scrape(t, m)
 	for _, line := range []string{
 		`strongroom_external_store_seconds_count{kms_operation="GenerateDataKey",region="eu-west-1",store="cks-1",xks_operation="Encrypt"} 1`,
@@ -45,6 +46,7 @@ func TestExternalStores(t *testing.T) {
 		`strongroom_external_store_healthy{region="eu-west-1",store="cks-1"} 1`,
 		`strongroom_external_store_key_managers{region="eu-west-1",state="ACTIVE",store="cks-1"} 2`,
 		`strongroom_external_store_key_managers{region="eu-west-1",state="UNAVAILABLE",store="cks-1"} 1`,
+		`strongroom_external_store_credential_since_seconds{region="eu-west-1",store="cks-1"} 1.7e+09`,
 		`strongroom_external_store_certificate_expiry_seconds{name="proxy.example.com",region="eu-west-1",store="cks-1"} 1.8e+09`,
 	} {
 		assert.Contains(t, text, line+"\n")
@@ -58,5 +60,6 @@ func TestExternalStores(t *testing.T) {
 	text = scrape(t, m)
 	assert.NotContains(t, text, "strongroom_external_store_healthy{")
 	assert.NotContains(t, text, "strongroom_external_store_key_managers{")
+	assert.NotContains(t, text, "strongroom_external_store_credential_since_seconds{")
 	assert.Contains(t, text, "strongroom_external_store_errors_total{", "counters stay")
 }
