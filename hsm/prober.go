@@ -2,7 +2,6 @@ package hsm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 )
@@ -214,7 +213,7 @@ func (p *prober) listed(ctx context.Context, t *Token, kind Kind) error {
 	ok, err := p.try(ctx, t, kind.String(), func(Session, *Capabilities) error {
 		list, err := p.c.lib.mod.Mechanisms(p.c.slot())
 		if err == nil && !slices.Contains(list, kinds[kind].generate) {
-			err = errNotListed
+			err = failf(opProbe, Unsupported, "the token lists no mechanism that makes such keys")
 		}
 		return err
 	})
@@ -223,8 +222,6 @@ func (p *prober) listed(ctx context.Context, t *Token, kind Kind) error {
 	}
 	return p.uses(ctx, t, kind)
 }
-
-var errNotListed = errors.New("the token lists no mechanism that makes such keys")
 
 // largerRSA takes the token's word for the size and what RSA-2048 showed for
 // the rest.

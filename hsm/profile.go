@@ -80,12 +80,12 @@ var profiles = []Profile{
 		Name: "nss", Manufacturer: "Mozilla Foundation", Library: "softokn",
 		MaxSessions: 16, SerialManagement: true,
 		WrapFormat: WrapPKCS7, KeyWrapKWP: true, LocalUnset: true,
-		Note: "NSS 3.87 of Debian 12, tried",
+		Note: "NSS 3.87 of Debian 12, tried; and 3.125, which has ML-KEM-768 and ML-KEM-1024",
 	},
 	{
 		Name: "kryoptic", Manufacturer: "Kryoptic", Library: "kryoptic",
-		MaxSessions: 16, SerialManagement: true, KeyWrapKWP: true,
-		Note: "Kryoptic 1.5.4, tried",
+		SessionCopies: 4096, MaxSessions: 16, SerialManagement: true, KeyWrapKWP: true,
+		Note: "Kryoptic 1.5.4 with OpenSSL 3.5.5, tried; it has ML-DSA, ML-KEM and Ed25519ph, and no secp256k1",
 	},
 	{
 		Name: "opencryptoki", Manufacturer: "IBM", Library: "opencryptoki",

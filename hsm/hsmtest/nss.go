@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -32,10 +33,10 @@ var nss struct {
 // NSS returns what opens an NSS key database of the test process's own, the
 // second real module that the token layer is tried on. Where NSS is not
 // installed (package libnss3), found is false; with STRONGROOM_TEST_NSS=1 that
-// fails the test.
+// fails the test. STRONGROOM_NSS names another libsoftokn3.so, as a newer one.
 func NSS(t testing.TB) (cfg hsm.Config, found bool) {
 	t.Helper()
-	for _, path := range nssPaths {
+	for _, path := range append(slices.DeleteFunc([]string{os.Getenv("STRONGROOM_NSS")}, isEmpty), nssPaths...) {
 		if _, err := os.Stat(path); err != nil {
 			continue
 		}
@@ -51,6 +52,8 @@ func NSS(t testing.TB) (cfg hsm.Config, found bool) {
 	}
 	return hsm.Config{}, false
 }
+
+func isEmpty(s string) bool { return s == "" }
 
 func makeNSS(path, dir string) (hsm.Config, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
