@@ -1,7 +1,9 @@
 package dev
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -155,4 +157,67 @@ func TestReachable(t *testing.T) {
 	} {
 		assert.Equal(t, want, reachable(address), address)
 	}
+}
+
+// A directory of a version with one realm gets the second: what it had stays as it was.
+func TestPrepareAddsTheSecondRealm(t *testing.T) {
+	ctx := context.Background()
+	o := Options{Dir: filepath.Join(t.TempDir(), "dir"), KMSAddr: "127.0.0.1:0", XKSAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+		Regions: []string{"us-east-1"}, Account: "000000000000"}
+	require.NoError(t, os.Mkdir(o.Dir, 0o700))
+	prepare := func() *Setup {
+		s, err := Prepare(ctx, o)
+		require.NoError(t, pkcs11.CloseAll(ctx))
+		require.NoError(t, err)
+		return s
+	}
+	first := prepare()
+
+	// As that version left it: without the second credential, its files and its token.
+	file := filepath.Join(o.Dir, "dev.json")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var doc map[string]any
+	require.NoError(t, json.Unmarshal(text, &doc))
+	delete(doc, "xks_2")
+	delete(doc["tokens"].(map[string]any), xksToken2)
+	text, err = json.Marshal(doc)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	for _, name := range []string{"secrets/xks-secret-2", "secrets/xks-2.pin"} {
+		require.NoError(t, os.Remove(filepath.Join(o.Dir, name)))
+	}
+	require.NoError(t, os.RemoveAll(filepath.Join(o.Dir, "tokens.kept")))
+	removeToken(t, filepath.Join(o.Dir, "tokens"), first.kept.Tokens[xksToken2].Label)
+
+	second := prepare()
+	assert.Equal(t, first.kept.XKSAccessKey, second.kept.XKSAccessKey)
+	assert.Equal(t, first.kept.XKSSecretKey, second.kept.XKSSecretKey)
+	assert.NotEqual(t, first.kept.XKS2, second.kept.XKS2)
+	assert.NotEmpty(t, second.kept.XKS2.AccessKey)
+	for name, token := range first.kept.Tokens {
+		if name != xksToken2 {
+			assert.Equal(t, token, second.kept.Tokens[name], name)
+		}
+	}
+	assert.True(t, second.kept.Tokens[xksToken2].Made)
+	require.Len(t, second.Config.XKS.Realms, 2)
+	assert.Equal(t, first.Config.XKS.Realms[0], second.Config.XKS.Realms[0])
+	assert.Equal(t, second.kept, prepare().kept, "and it stays")
+}
+
+// removeToken takes a token's directory away; SoftHSM2 has its label in the token object.
+func removeToken(t *testing.T, tokens, label string) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(tokens, "*", "token.object"))
+	require.NoError(t, err)
+	for _, f := range found {
+		text, err := os.ReadFile(f)
+		require.NoError(t, err)
+		if bytes.Contains(text, []byte(label)) {
+			require.NoError(t, os.RemoveAll(filepath.Dir(f)))
+			return
+		}
+	}
+	t.Fatalf("no token %q among %v", label, found)
 }
