@@ -1,7 +1,11 @@
 package access_test
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -59,4 +63,72 @@ func TestManyGrantsDecideAsFewDo(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, hit.Allowed)
 	assert.Equal(t, "rest-077", hit.Grant.ID)
+}
+
+// moving is a Directory whose one long list changes.
+type moving struct {
+	keystore.Directory
+	list []*keystore.Grant
+}
+
+func (m *moving) LookupGrants(context.Context, string, keystore.KeyID, string) ([]*keystore.Grant, error) {
+	return m.list, nil
+}
+
+// TestGrantsThatComeAndGo: an index that grew with its list finds what one that is made anew would.
+func TestGrantsThatComeAndGo(t *testing.T) {
+	k := key(policy(allow(bob, `"kms:*"`)))
+	r := rand.New(rand.NewPCG(1, 2))
+	byID := func(a, b *keystore.Grant) int { return cmp.Compare(a.ID, b.ID) }
+	fresh := func(volume int) *keystore.Grant {
+		return grant(func(g *keystore.Grant) {
+			g.ID = fmt.Sprintf("%016x", r.Uint64())
+			g.Operations = []string{"Encrypt"}
+			switch volume % 5 {
+			case 0:
+				g.ContextSubset = map[string]string{"volume": fmt.Sprint(volume)}
+			case 1:
+				g.Operations = []string{"Decrypt", "DescribeKey"}
+				g.ContextEquals = map[string]string{"volume": fmt.Sprint(volume)}
+			default:
+				g.ContextEquals = map[string]string{"volume": fmt.Sprint(volume), "z": "1"}
+			}
+		})
+	}
+	d := &moving{}
+	for v := range 150 {
+		d.list = append(d.list, fresh(v))
+	}
+	slices.SortFunc(d.list, byID)
+	g := access.New(access.Config{Directory: d})
+	for round := range 400 {
+		next := slices.Clone(d.list)
+		for range 1 + r.IntN(3) {
+			if r.IntN(2) == 0 && len(next) > 100 {
+				at := r.IntN(len(next))
+				next = slices.Delete(next, at, at+1)
+			} else {
+				next = append(next, fresh(r.IntN(200)))
+			}
+		}
+		slices.SortFunc(next, byID)
+		d.list = next
+		for range 8 {
+			volume := r.IntN(200)
+			ctx := map[string]string{"volume": fmt.Sprint(volume)}
+			if r.IntN(2) == 0 {
+				ctx["z"] = "1"
+			}
+			action := []keystore.Action{"Encrypt", "Decrypt", "DescribeKey", "Sign"}[r.IntN(4)]
+			req := access.Request{Caller: caller(alice), Action: action, Key: k, EncryptionContext: ctx}
+			got, err := g.Authorize(t.Context(), &req)
+			require.NoError(t, err)
+			want, err := access.New(access.Config{Directory: d}).Authorize(t.Context(), &req)
+			require.NoError(t, err)
+			require.Equal(t, want.Allowed, got.Allowed, "round %d: %s with %v", round, action, ctx)
+			if got.Allowed {
+				require.Contains(t, d.list, got.Grant, "a grant that is there")
+			}
+		}
+	}
 }
