@@ -72,7 +72,9 @@ func runDev(ctx context.Context, f *devFlags, out, errOut io.Writer) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	setup, err := dev.Prepare(ctx, dev.Options{
+	starting, started := unhurried(ctx)
+	defer started()
+	setup, err := dev.Prepare(starting, dev.Options{
 		Dir: dir, KMSAddr: f.kms, XKSAddr: f.xks, AdminAddr: f.admin, Regions: f.regions, Account: f.account, Module: f.module,
 		ExternalTimeout: f.xksTimeout,
 	})
@@ -82,7 +84,7 @@ func runDev(ctx context.Context, f *devFlags, out, errOut io.Writer) (err error)
 	if err != nil {
 		return err
 	}
-	a, err := appliance.Open(ctx, appliance.Options{
+	a, err := appliance.Open(starting, appliance.Options{
 		Config: setup.Config, Clock: setup.Clock, Mover: setup.Clock, Faults: setup.Faults(), Logger: newLogger(errOut, setup.Config.Log),
 		Version: version(), Create: true, Locked: true, Hook: crashHook(os.Getenv(crashVariable)),
 	})
@@ -90,11 +92,11 @@ func runDev(ctx context.Context, f *devFlags, out, errOut io.Writer) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
-	credentials, err := readyRealms(ctx, a, setup)
+	credentials, err := readyRealms(starting, a, setup)
 	if err != nil {
 		return err
 	}
-	root, err := a.RootKey(ctx)
+	root, err := a.RootKey(starting)
 	if err != nil {
 		return err
 	}
@@ -108,7 +110,7 @@ func runDev(ctx context.Context, f *devFlags, out, errOut io.Writer) (err error)
 		}
 		return err
 	}
-	err = a.Serve(ctx, ready)
+	err = serveUntil(ctx, a, ready)
 	return errors.Join(err, dev.RemoveEnv(setup.EnvFile()))
 }
 

@@ -51,12 +51,14 @@ func serve(ctx context.Context, c *config.Config, errOut io.Writer) (err error) 
 		return err
 	}
 	log := newLogger(errOut, c.Log)
-	a, err := appliance.Open(ctx, appliance.Options{Config: c, Logger: log, Version: version()})
+	starting, started := unhurried(ctx)
+	defer started()
+	a, err := appliance.Open(starting, appliance.Options{Config: c, Logger: log, Version: version()})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
-	return a.Serve(ctx, func() error {
+	return serveUntil(ctx, a, func() error {
 		log.Info("ready", "kms", a.Addr("kms"), "regions", c.Regions, "version", version())
 		return appliance.Notify("READY=1")
 	})
@@ -99,16 +101,18 @@ func initialise(ctx context.Context, c *config.Config, credentials string, errOu
 	if err := appliance.KeepToOwner(c.DataDir); err != nil {
 		return err
 	}
+	ctx, done := unhurried(ctx)
+	defer done()
 	a, err := appliance.Open(ctx, appliance.Options{Config: c, Logger: newLogger(errOut, c.Log), Version: version(), Create: true, Fresh: true})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
 	root, err := a.RootKey(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		err = writeCredential(credentials, root)
 	}
-	if err := writeCredential(credentials, root); err != nil {
+	if err != nil {
 		return fmt.Errorf("the appliance is initialised, but its root credential could not be written: %w; "+
 			"start it, and make another one with strongroom principals create-key root", err)
 	}

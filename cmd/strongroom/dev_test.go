@@ -7,8 +7,10 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -96,6 +98,36 @@ func TestDevXKS(t *testing.T) {
 	}
 	client.CloseIdleConnections()
 	r.shutdown()
+}
+
+// A stop in the middle of a start is no failure, and leaves nothing half done: it says nothing, and the next start goes on.
+func TestStopWhileStarting(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for range 8 {
+		require.NoError(t, os.RemoveAll(filepath.Join(r.dir, "strongroom.lock")))
+		var printed bytes.Buffer
+		cmd := exec.Command(self)
+		cmd.Args = []string{"strongroom", "dev", "--quiet", "--dir", r.dir, "--kms-addr", "127.0.0.1:0", "--xks-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}
+		cmd.Env, cmd.Stdout, cmd.Stderr = append(r.env, raceOptions()), &printed, &printed
+		require.NoError(t, cmd.Start())
+		// It listens to signals before it takes the lock.
+		require.Eventually(t, func() bool {
+			_, err := os.Stat(filepath.Join(r.dir, "strongroom.lock"))
+			return err == nil
+		}, time.Minute, time.Millisecond)
+		time.Sleep(time.Duration(rand.IntN(700)) * time.Millisecond)
+		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+		require.NoError(t, cmd.Wait(), printed.String())
+		assert.Empty(t, printed.String())
+		assert.NoFileExists(t, filepath.Join(r.dir, "dev.env"))
+	}
+	r.start()
+	r.honest(t.Context())
+	r.shutdown()
+	witness(t, r.dir)
 }
 
 // A terminal that is closed leaves nothing behind either.
