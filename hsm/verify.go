@@ -18,6 +18,10 @@ func (t *Token) Verify(ctx context.Context, ref KeyRef, how Signing, data, signa
 	if err != nil {
 		return false, err
 	}
+	// A module that overlooks the parameter would take a signature of another scheme.
+	if can, err := t.CanSign(ctx, how.Scheme); err != nil || !can {
+		return false, cannotSign(err)
+	}
 	if len(signature) == 0 || len(signature) > how.Scheme.maxSignature() {
 		return false, nil
 	}

@@ -57,7 +57,11 @@ func (s *Service) Verify(ctx context.Context, c *keystore.Caller, in *VerifyInpu
 }
 
 func (s *Service) verify(ctx context.Context, t *scratch, u *use, how *scheme, input []byte, in *VerifyInput) (bool, error) {
-	if v, ok := u.backend.(backend.Verifier); ok && v.VerifiesItself() {
+	v, itself, err := s.verifier(ctx, t, u, in.SigningAlgorithm)
+	if err != nil {
+		return false, err
+	}
+	if itself {
 		if _, err := u.ready(t); err != nil {
 			return false, err
 		}
@@ -69,6 +73,18 @@ func (s *Service) verify(ctx context.Context, t *scratch, u *use, how *scheme, i
 		return false, err
 	}
 	return how.verify(key.key, how.hash, input, in.Signature), nil
+}
+
+// verifier gives the backend if it shall verify signatures of an algorithm itself; otherwise the public key is to do. A backend
+// that does not make such signatures is not trusted to know them.
+func (s *Service) verifier(ctx context.Context, t *scratch, u *use, algorithm string) (v backend.Verifier, itself bool, err error) {
+	if v, itself = u.backend.(backend.Verifier); !itself || !v.VerifiesItself() {
+		return v, false, nil
+	}
+	if l, limited := u.backend.(backend.SignatureLimiter); limited {
+		itself, err = l.Signs(ctx, algorithm)
+	}
+	return v, itself, s.late(ctx, t, u, err)
 }
 
 // signing is what Sign and Verify have in common.

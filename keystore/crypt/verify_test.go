@@ -70,6 +70,15 @@ func TestWhereSignaturesAreVerified(t *testing.T) {
 					}
 				}
 			}
+			// SoftHSM2 would take a pure signature for one of Ed25519ph: it overlooks the parameter.
+			id := w.pair(keystore.ECCEd25519, keystore.UsageSignVerify).ARN()
+			digest := make([]byte, 64)
+			signed, err := w.Sign(t.Context(), w.root, &crypt.SignInput{KeyID: id, Message: digest, SigningAlgorithm: "ED25519_SHA_512"})
+			require.NoError(t, err)
+			_, err = w.Verify(t.Context(), w.root, &crypt.VerifyInput{KeyID: id, Message: digest, MessageType: "DIGEST",
+				SigningAlgorithm: "ED25519_PH_SHA_512", Signature: signed.Signature})
+			faulty(t, err, keystore.KindInvalidSignature, "")
+
 			want := int64(0)
 			if onToken {
 				want = verified
