@@ -24,7 +24,7 @@ import (
 )
 
 // patient is longer than any answer takes on a busy machine: for tests that are not about the deadline.
-const patient = 20 * time.Second
+const patient = time.Minute
 
 func config(p *xkstest.Proxy) client.Config {
 	return client.Config{
@@ -264,7 +264,7 @@ func TestCanceledCaller(t *testing.T) {
 func TestTimeoutIsTriedOnceMore(t *testing.T) {
 	p := xkstest.Start(t)
 	cfg := config(p)
-	cfg.Timeout = 500 * time.Millisecond
+	cfg.Timeout = 3 * time.Second // the good calls must not overrun on a busy machine
 	c := dial(t, cfg)
 	_, err := encrypt(c)
 	require.NoError(t, err)
@@ -281,7 +281,7 @@ func TestSickProxyIsLeftAlone(t *testing.T) {
 	p := xkstest.Start(t)
 	p.Set(xkstest.Hang())
 	cfg := config(p)
-	cfg.Timeout = 40 * time.Millisecond
+	cfg.Timeout = 300 * time.Millisecond // connecting gets three quarters of it, and must not overrun
 	cfg.Now = func() time.Time { return start.Add(time.Duration(clock.Load())) }
 	c := dial(t, cfg)
 	skipped := 0
@@ -311,10 +311,10 @@ func TestSickProxyIsLeftAlone(t *testing.T) {
 		_, err := encrypt(c)
 		assert.True(t, failure(t, err).Skipped, "the pause has grown")
 		clock.Add(int64(time.Minute))
-		require.Eventually(t, func() bool { _, err := encrypt(c); clock.Add(int64(time.Minute)); return err == nil }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { _, err := encrypt(c); clock.Add(int64(time.Minute)); return err == nil }, time.Minute, time.Millisecond)
 		for range 10 {
 			_, err := encrypt(c)
-			if err != nil { // a real overrun of 40 ms on a busy machine is not what this is about
+			if err != nil { // a real overrun on a busy machine is not what this is about
 				assert.False(t, failure(t, err).Skipped)
 			}
 		}

@@ -63,7 +63,7 @@ func ourProxy(t *testing.T, b breakage) conformance.Config {
 		credentials[i], err = proxy.NewCredential(rand.Reader)
 		require.NoError(t, err)
 	}
-	cfg := proxy.Config{Deadline: 20 * time.Second}
+	cfg := proxy.Config{Deadline: time.Minute}
 	if b.config != nil {
 		b.config(&cfg)
 	}
@@ -108,9 +108,9 @@ func ourProxy(t *testing.T, b breakage) conformance.Config {
 	checked := conformance.Config{
 		Endpoint: "https://localhost:" + port, URIPath: path, Credential: signer(credentials[0]), SecondCredential: &second, KeyID: "key",
 		DisabledKeyID: "disabled", EncryptOnlyKeyID: "encrypt-only", DecryptOnlyKeyID: "decrypt-only", OtherURIPath: otherPath,
-		AllowPort: true, RootCAs: authority.Pool(), Timeout: 20 * time.Second, ClientCertificate: &kms, OtherClientCertificate: &stranger,
+		AllowPort: true, RootCAs: authority.Pool(), Timeout: time.Minute, ClientCertificate: &kms, OtherClientCertificate: &stranger,
 	}
-	require.Eventually(t, func() bool { return p.Realms()[1].Health != "" }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return p.Realms()[1].Health != "" }, time.Minute, 5*time.Millisecond)
 	return checked
 }
 

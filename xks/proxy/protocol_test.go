@@ -96,7 +96,7 @@ func TestOperationsOnARealToken(t *testing.T) {
 		d.want("", d.call(pathA, xks.OpDecrypt, "key-4", decryptBody(sealed, "")))
 	})
 	t.Run("health", func(t *testing.T) {
-		require.Eventually(t, func() bool { return d.call(pathA, xks.OpHealth, "", healthBody()).status == http.StatusOK }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return d.call(pathA, xks.OpHealth, "", healthBody()).status == http.StatusOK }, time.Minute, 10*time.Millisecond)
 		a := d.call(pathA, xks.OpHealth, "", healthBody())
 		h, err := xks.DecodeHealthResponse(a.body)
 		require.NoError(t, err)
@@ -148,7 +148,7 @@ func TestPathsAndMethods(t *testing.T) {
 		}
 		assert.Equal(t, http.StatusOK, get("/ping").status)
 		assert.Equal(t, "pong\n", string(get("/ping").body))
-		require.Eventually(t, func() bool { return get("/ready").status == http.StatusOK }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return get("/ready").status == http.StatusOK }, time.Minute, 10*time.Millisecond)
 		d.proxy.Drain()
 		assert.Equal(t, http.StatusServiceUnavailable, get("/ready").status)
 		assert.Equal(t, http.StatusOK, get("/ping").status)

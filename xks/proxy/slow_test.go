@@ -40,7 +40,7 @@ func TestSlowBody(t *testing.T) {
 			conn, err := tls.Dial("tcp", strings.TrimPrefix(d.url, "https://"), &tls.Config{RootCAs: d.ca.Pool(), ServerName: "localhost"})
 			require.NoError(t, err)
 			defer conn.Close()
-			require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+			require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 			var wire bytes.Buffer
 			require.NoError(t, r.Write(&wire))
 			_, err = conn.Write(wire.Bytes()[:wire.Len()-10])

@@ -135,13 +135,8 @@ func sampleAAD(aad, metadata []byte) []byte {
 
 // failed translates a token's error, and forgets an object that is not there any more.
 func (k *Keys) failed(ctx context.Context, id string, e *entry, err error) error {
-	switch hsm.ClassOf(err) {
-	case hsm.KeyMissing, hsm.KeyInvalid:
+	if class := hsm.ClassOf(err); class == hsm.KeyMissing || class == hsm.KeyInvalid {
 		k.forget(id, e)
-	case hsm.Busy, hsm.Timeout:
-		if ctx.Err() != nil {
-			k.warmLater(e)
-		}
 	}
 	return fault(ctx, err)
 }

@@ -107,21 +107,6 @@ func (k *Keys) warm(ctx context.Context, e *entry) {
 	}
 }
 
-// warmLater warms a key whose use took too long: its handle may have been lost with the login.
-func (k *Keys) warmLater(e *entry) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.warming[e] {
-		return
-	}
-	k.warming[e] = k.spawnLocked(func(ctx context.Context) {
-		k.warm(ctx, e)
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		delete(k.warming, e)
-	})
-}
-
 // objects finds what answers to an external key id.
 func (k *Keys) objects(ctx context.Context, id string) ([]hsm.Object, error) {
 	if k.cfg.Addressing == ByLabel {

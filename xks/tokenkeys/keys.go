@@ -61,8 +61,7 @@ type Keys struct {
 	absent   map[string]absence // ids that were looked for in vain
 	looking  map[string]*lookup // searches in progress
 	settings map[string]Settings
-	probe    *hsm.KeyRef     // the test key; nil until it is found or made
-	warming  map[*entry]bool // keys that the token layer is being made to find again
+	probe    *hsm.KeyRef // the test key; nil until it is found or made
 
 	admin sync.Mutex // held by Create, Delete and the setters: one change at a time
 
@@ -115,7 +114,7 @@ func Open(ctx context.Context, cfg Config) (*Keys, error) {
 	}
 	k := &Keys{
 		cfg: cfg, known: map[string]*entry{}, absent: map[string]absence{}, looking: map[string]*lookup{},
-		settings: map[string]Settings{}, warming: map[*entry]bool{}, searching: make(chan struct{}, searchesAtOnce),
+		settings: map[string]Settings{}, searching: make(chan struct{}, searchesAtOnce),
 		ready: make(chan struct{}),
 	}
 	k.background, k.cancel = context.WithCancel(context.WithoutCancel(ctx))

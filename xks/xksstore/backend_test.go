@@ -41,7 +41,7 @@ type bench struct {
 func newBench(t *testing.T, change ...func(*xksstore.Config)) *bench {
 	b := &bench{t: t, proxy: xkstest.Start(t), token: backendtest.NewMemory("default"), seen: &watcher{}, logged: &bytes.Buffer{}}
 	cfg := xksstore.Config{Inner: map[string]backend.Backend{xkstest.Region: b.token}, AllowPort: true, TLS: xksstore.TLS{RootCAs: b.proxy.Authority.Pool()},
-		Timeout: 10 * time.Second, Observer: b.seen, Logger: slog.New(slog.NewTextHandler(b.logged, nil))}
+		Timeout: time.Minute, Observer: b.seen, Logger: slog.New(slog.NewTextHandler(b.logged, nil))}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -379,7 +379,7 @@ func TestCircuitBreaking(t *testing.T) {
 	var mu sync.Mutex
 	start := time.Now()
 	b := newBench(t, func(c *xksstore.Config) {
-		c.Timeout = 50 * time.Millisecond
+		c.Timeout = 300 * time.Millisecond // connecting gets three quarters of it, and must not overrun
 		c.Now = func() time.Time { mu.Lock(); defer mu.Unlock(); return start.Add(offset) }
 	})
 	b.row.Conn = keystore.Connected
@@ -410,7 +410,7 @@ func TestCertificateThatAWSWouldRefuse(t *testing.T) {
 		c.Certificates = []tls.Certificate{authority.Issue("localhost", func(c *x509.Certificate) { c.Subject.CommonName = "other" })}
 	})
 	proxies, err := xksstore.New(xksstore.Config{Inner: map[string]backend.Backend{xkstest.Region: b.token}, AllowPort: true, TLS: xksstore.TLS{RootCAs: authority.Pool()},
-		Timeout: 10 * time.Second, Logger: slog.New(slog.NewTextHandler(b.logged, nil))})
+		Timeout: time.Minute, Logger: slog.New(slog.NewTextHandler(b.logged, nil))})
 	require.NoError(t, err)
 	b.row.Xks.URIEndpoint = p.Endpoint
 	s, err := proxies.Open(t.Context(), b.row, []byte(xkstest.Secret))
