@@ -261,8 +261,15 @@ func (m *Manager) Close() error {
 	if !m.awaitOpeners() {
 		errs = append(errs, errors.New("an attempt to connect a key store still hangs"))
 	}
-	for b := range m.openBackends() {
-		if err := m.retire(context.Background(), b); err != nil {
+	// All are drained at once: a token that hangs costs the time of one, however many stores there are.
+	open := m.openBackends()
+	var drains sync.WaitGroup
+	for b := range open {
+		drains.Go(func() { m.drain(context.Background(), b) })
+	}
+	drains.Wait()
+	for b := range open {
+		if err := b.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("close a key store: %w", err))
 		}
 	}
@@ -305,14 +312,21 @@ func (m *Manager) openBackends() map[backend.Backend]bool {
 
 // retire waits, bounded, for the calls in flight and closes a backend that is no longer published.
 func (m *Manager) retire(ctx context.Context, b backend.Backend) error {
-	if d, ok := b.(backend.Drainer); ok {
-		ctx, cancel := context.WithTimeout(ctx, m.cfg.DrainTimeout)
-		defer cancel()
-		if err := d.Drain(ctx); err != nil {
-			m.log.WarnContext(ctx, "calls still in flight as a key store is closed", "error", err)
-		}
-	}
+	m.drain(ctx, b)
 	return b.Close()
+}
+
+// drain waits, bounded, for the calls in flight of a backend.
+func (m *Manager) drain(ctx context.Context, b backend.Backend) {
+	d, ok := b.(backend.Drainer)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.DrainTimeout)
+	defer cancel()
+	if err := d.Drain(ctx); err != nil {
+		m.log.WarnContext(ctx, "calls still in flight as a key store is closed", "error", err)
+	}
 }
 
 // allStores lists the stores of a Region, or of all Regions where region is "".

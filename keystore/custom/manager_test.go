@@ -193,6 +193,22 @@ func TestDisconnectWaitsForCallsInFlightWithinABound(t *testing.T) {
 	})
 }
 
+// Stores whose calls hang are waited for together when the appliance stops.
+func TestCloseWaitsForAllStoresTogether(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newBench(t)
+		b.connected("one", clusterA)
+		b.connected("two", clusterB)
+		for _, l := range b.opener.opened {
+			l.drain = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		}
+		begin := time.Now() // the bubble's time, in which nothing takes any but waiting
+		require.NoError(t, b.manager.Close())
+		assert.Equal(t, custom.DefaultDrainTimeout, time.Since(begin))
+		assert.Zero(t, b.opener.stillOpen(t))
+	})
+}
+
 func TestRestartConnectsAgainWhatWasConnected(t *testing.T) {
 	for name, conn := range map[string]keystore.ConnState{"CONNECTED": keystore.Connected, "CONNECTING": keystore.Connecting} {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,7 @@ type Reconciler struct {
 }
 
 // How long the reconciler sleeps: those who leave rows open tell it. While rows wait for a token it looks soon.
-var reconcileRhythm = rhythm{idle: 10 * time.Minute, retry: reconcileSoon}
+var reconcileRhythm = rhythm{idle: 10 * time.Minute, retry: reconcileSoon, most: time.Minute}
 
 const reconcileSoon = 15 * time.Second
 

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -21,7 +22,8 @@ func (c signal) tell() {
 // rhythm is how long a worker sleeps.
 type rhythm struct {
 	idle  time.Duration // at most: the clock of a test appliance can be moved, and another node may give work
-	retry time.Duration // after a pass that failed; twice as long after each further one, up to idle
+	retry time.Duration // after a pass that failed; twice as long after each further one
+	most  time.Duration // but no longer than this; 0: idle
 }
 
 // worker owns the loop of a background task: a pass at once, then whenever it is woken and whenever the pass is due again.
@@ -69,7 +71,7 @@ func (w *worker) Run(ctx context.Context) error {
 			w.log.ErrorContext(ctx, w.failed, "error", err)
 		}
 		timer.Reset(retry)
-		retry = min(2*retry, w.rhythm.idle)
+		retry = min(2*retry, cmp.Or(w.rhythm.most, w.rhythm.idle))
 	}
 }
 

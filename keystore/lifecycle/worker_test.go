@@ -38,7 +38,7 @@ func TestWorkerKeepsItsTimes(t *testing.T) {
 			func(time.Time) (time.Time, error) { return time.Time{}, errors.New("once more") },
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		w := lifecycle.NewWorker(s, time.Minute, 10*time.Second, func(_ context.Context, now time.Time) (time.Time, error) {
+		w := lifecycle.NewWorker(s, time.Minute, 10*time.Second, 0, func(_ context.Context, now time.Time) (time.Time, error) {
 			at = append(at, now.Sub(begin))
 			if len(at) > len(answers) {
 				cancel()
@@ -57,10 +57,29 @@ func TestWorkerKeepsItsTimes(t *testing.T) {
 	})
 }
 
+// Trouble that is over soon is seen to be over soon, however long the worker sleeps otherwise.
+func TestWorkerRetriesWithinItsBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Time
+		ctx, cancel := context.WithCancel(t.Context())
+		w := lifecycle.NewWorker(lifecycle.New(lifecycle.Config{Clock: bubbled{}}), time.Hour, 10*time.Second, 15*time.Second,
+			func(_ context.Context, now time.Time) (time.Time, error) {
+				if at = append(at, now); len(at) == 4 {
+					cancel()
+				}
+				return time.Time{}, errors.New("trouble")
+			})
+		require.NoError(t, w.Run(ctx))
+		assert.Equal(t, 10*time.Second, at[1].Sub(at[0]))
+		assert.Equal(t, 15*time.Second, at[2].Sub(at[1]))
+		assert.Equal(t, 15*time.Second, at[3].Sub(at[2]))
+	})
+}
+
 func TestWorkerIsWoken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		passes := 0
-		w := lifecycle.NewWorker(lifecycle.New(lifecycle.Config{Clock: bubbled{}}), time.Minute, time.Second,
+		w := lifecycle.NewWorker(lifecycle.New(lifecycle.Config{Clock: bubbled{}}), time.Minute, time.Second, 0,
 			func(context.Context, time.Time) (time.Time, error) { passes++; return time.Time{}, nil })
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
