@@ -5,6 +5,7 @@ package hsm_test
 import (
 	"context"
 	"crypto"
+	"crypto/rsa"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -107,4 +108,53 @@ func TestLatticeKeysOnKryoptic(t *testing.T) {
 	n := 0
 	require.NoError(t, token.Objects(ctx, func(hsm.Object) error { n++; return nil }))
 	assert.Equal(t, 1, n, "no shared secret stays, and only the canary")
+}
+
+// Ed25519 keys go from one Kryoptic token to another without being seen; those of ML-DSA and ML-KEM do not.
+func TestCarryOnKryoptic(t *testing.T) {
+	ctx := context.Background()
+	tokens := hsmtest.Kryoptic(t, "from", "to")
+	from, to := tokens.Open("from"), tokens.Open("to")
+	carrier := pair(t, to, hsm.RSA3072, hsm.UseUnwrap|hsm.UseDecrypt)
+	pub, err := to.PublicKey(ctx, carrier)
+	require.NoError(t, err)
+	rsaPub, ok := pub.Key.(*rsa.PublicKey)
+	require.True(t, ok)
+	kek := hsm.Template{KeyRef: hsmtest.Ref("transport"), Kind: hsm.AES256, Usage: hsm.UseWrap, Extractable: true}
+	_, err = from.Generate(ctx, kek)
+	require.NoError(t, err)
+	blob, err := from.WrapOAEP(ctx, rsaPub, crypto.SHA1, kek.KeyRef)
+	require.NoError(t, err)
+	kek.Usage, kek.Extractable = hsm.UseUnwrap, false
+	_, err = to.UnwrapInside(ctx, kek, carrier, crypto.SHA1, blob)
+	require.NoError(t, err)
+	move := func(kind hsm.Kind, usage hsm.Usage) (hsm.KeyRef, error) {
+		order := hsm.Template{KeyRef: hsmtest.Ref("multi-Region"), Kind: kind, Usage: usage, Extractable: true}
+		_, err := from.GeneratePair(ctx, order)
+		require.NoError(t, err)
+		w, err := from.Wrap(ctx, kek.KeyRef, order.KeyRef, kind)
+		if err != nil {
+			return order.KeyRef, err
+		}
+		_, err = to.Unwrap(ctx, order, kek.KeyRef, w)
+		require.NoError(t, err)
+		public, err := from.PublicKey(ctx, order.KeyRef)
+		require.NoError(t, err)
+		_, err = to.ImportPublic(ctx, order, public.DER)
+		return order.KeyRef, err
+	}
+	ref, err := move(hsm.Ed25519, signs)
+	require.NoError(t, err)
+	for _, scheme := range []hsm.Scheme{hsm.SignEd25519, hsm.SignEd25519ph} {
+		how := hsm.Signing{Scheme: scheme}
+		sig, err := to.Sign(ctx, ref, how, []byte("m"))
+		require.NoError(t, err)
+		good, err := from.Verify(ctx, ref, how, []byte("m"), sig)
+		require.NoError(t, err)
+		require.True(t, good)
+	}
+	_, err = move(hsm.MLDSA65, signs)
+	require.ErrorIs(t, err, hsm.Unsupported, "Kryoptic does not wrap them")
+	_, err = move(hsm.MLKEM768, hsm.UseEncapsulate|hsm.UseDecapsulate)
+	require.ErrorIs(t, err, hsm.Unsupported)
 }

@@ -50,6 +50,8 @@ type Profile struct {
 	WrapFormat WrapFormat
 	// KeyWrapKWP: the module has CKM_AES_KEY_WRAP_KWP (RFC 5649).
 	KeyWrapKWP bool
+	// WrapsEdwards: Ed25519 keys leave the token wrapped, and come to it.
+	WrapsEdwards bool
 	// LocalUnset: keys that the token made say CKA_LOCAL false.
 	LocalUnset bool
 	// Note says where the row comes from.
@@ -84,7 +86,7 @@ var profiles = []Profile{
 	},
 	{
 		Name: "kryoptic", Manufacturer: "Kryoptic", Library: "kryoptic",
-		SessionCopies: 4096, MaxSessions: 16, SerialManagement: true, KeyWrapKWP: true,
+		SessionCopies: 4096, MaxSessions: 16, SerialManagement: true, KeyWrapKWP: true, WrapsEdwards: true,
 		Note: "Kryoptic 1.5.4 with OpenSSL 3.5.5, tried; it has ML-DSA, ML-KEM and Ed25519ph, and no secp256k1",
 	},
 	{

@@ -186,6 +186,11 @@ func TestSupports(t *testing.T) {
 	assert.False(t, supports(d, keystore.SymmetricDefault, keystore.UsageSignVerify))
 	assert.False(t, supports(d, keystore.MLDSA44, keystore.UsageSignVerify))
 	assert.False(t, supports(d, keystore.MLKEM768, keystore.UsageEncapsulateDecp))
+	for spec, format := range map[keystore.Spec]string{keystore.SymmetricDefault: "rsaes-oaep", keystore.HMAC224: "rsaes-oaep",
+		keystore.RSA2048: "rfc5649", keystore.ECCP256: "rfc5649", keystore.ECCEd25519: "", keystore.MLDSA65: "", keystore.MLKEM512: "",
+		keystore.SM2: ""} {
+		assert.Equal(t, format, d.CarryFormat(spec), spec)
+	}
 	h := handle(t)
 	h.Spec, h.Usage = keystore.MLDSA44, keystore.UsageSignVerify
 	_, err := d.CreateKey(t.Context(), h)

@@ -17,18 +17,13 @@ var _ backend.Carrier = (*Backend)(nil)
 // carryHash is OAEP's hash between tokens: SHA-1, which every token can unwrap with, and which is sound there.
 const carryHash = crypto.SHA1
 
-// uncarried are kinds that are not moved: SoftHSM2 has no PKCS #8 form for Ed25519, and no two makes of token were seen to share
-// one for ML-DSA and ML-KEM.
-var uncarried = map[hsm.Kind]bool{hsm.Ed25519: true, hsm.MLDSA44: true, hsm.MLDSA65: true, hsm.MLDSA87: true,
-	hsm.MLKEM512: true, hsm.MLKEM768: true, hsm.MLKEM1024: true}
-
 // CarryFormat names the form in which keys of a spec are moved between tokens.
 func (b *Backend) CarryFormat(spec keystore.Spec) string {
 	kind, ok := kindTable[spec]
 	p := b.token.Profile()
 	switch {
-	case !ok || uncarried[kind]:
-		return ""
+	case !ok || kind >= hsm.MLDSA44 || kind == hsm.Ed25519 && !p.WrapsEdwards:
+		return "" // no token was seen to wrap keys of ML-DSA and ML-KEM; SoftHSM2 has no PKCS #8 form for Ed25519
 	case kind.Symmetric():
 		return "rsaes-oaep"
 	case p.KeyWrapKWP:
