@@ -61,7 +61,7 @@ func full() map[keystore.Action]shape.Response {
 		"ListResourceTags": &shape.ListResourceTagsResponse{Tags: []keystore.Tag{{Key: "k"}}, Next: next}, "ListRetirableGrants": grants,
 		"PutKeyPolicy": empty, "ReEncrypt": &shape.ReEncryptResponse{CiphertextBlob: b, SourceKeyID: keyARN, KeyID: keyARN,
 			SourceEncryptionAlgorithm: "a", DestinationEncryptionAlgorithm: "a", SourceKeyMaterialID: "m", DestinationKeyMaterialID: "m"},
-		"ReplicateKey": &shape.ReplicateKeyResponse{Replica: md, Policy: "{}", Tags: []keystore.Tag{}}, "RetireGrant": empty, "RevokeGrant": empty,
+		"ReplicateKey": &shape.ReplicateKeyResponse{Replica: md, Policy: "{}"}, "RetireGrant": empty, "RevokeGrant": empty,
 		"RotateKeyOnDemand":   &shape.KeyIDResponse{KeyID: keyARN},
 		"ScheduleKeyDeletion": &shape.ScheduleKeyDeletionResponse{KeyID: keyARN, DeletionDate: created, KeyState: keystore.PendingDeletion, PendingWindowInDays: 7},
 		"Sign":                &shape.SignResponse{KeyID: keyARN, Signature: b, SigningAlgorithm: "ECDSA_SHA_256"},

@@ -92,7 +92,8 @@ func (r *ListKeyRotationsResponse) Write(w *Writer) {
 	r.Next.Write(w)
 }
 
-// ReplicateKeyResponse is the answer of ReplicateKey.
+// ReplicateKeyResponse is the answer of ReplicateKey. A replica without tags has an empty list of them (AWS CLI, example of
+// replicate-key).
 type ReplicateKeyResponse struct {
 	Replica *KeyMetadata
 	Policy  string
@@ -103,7 +104,7 @@ type ReplicateKeyResponse struct {
 func (r *ReplicateKeyResponse) Write(w *Writer) {
 	w.Object("ReplicaKeyMetadata", r.Replica)
 	w.String("ReplicaPolicy", r.Policy)
-	w.Tags("ReplicaTags", r.Tags)
+	w.Tags("ReplicaTags", append([]keystore.Tag{}, r.Tags...))
 }
 
 // LastUsage is KeyLastUsageData; the zero value is a key that was not used.

@@ -105,6 +105,17 @@ func (g *globe) interchange(id *string, regions ...string) {
 	}
 }
 
+// A replica without tags has an empty list, not none (the example of the AWS CLI's replicate-key).
+func TestReplicaWithoutTags(t *testing.T) {
+	t.Parallel()
+	g := newGlobe(t)
+	k := g.create(&kms.CreateKeyInput{Tags: []types.Tag{{TagKey: aws.String("a"), TagValue: aws.String("b")}}})
+	out, err := g.in(us).ReplicateKey(t.Context(), &kms.ReplicateKeyInput{KeyId: k.KeyId, ReplicaRegion: aws.String(eu)})
+	require.NoError(t, err)
+	require.NotNil(t, out.ReplicaTags)
+	assert.Empty(t, out.ReplicaTags)
+}
+
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	g, ctx := newGlobe(t), t.Context()
