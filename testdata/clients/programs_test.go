@@ -11,12 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// prepared gives the command that testdata/clients/run names in a variable: words separated by spaces.
+// prepared gives the command that testdata/clients/run names in a variable, a word a line.
 func prepared(t *testing.T, variable string) []string {
 	t.Helper()
-	words := strings.Fields(os.Getenv(variable))
-	require.NotEmpty(t, words, "%s is not set: start this with testdata/clients/run", variable)
-	return words
+	command := os.Getenv(variable)
+	require.NotEmpty(t, command, "%s is not set: start this with testdata/clients/run", variable)
+	return strings.Split(command, "\n")
 }
 
 // TestSDKs runs, for each SDK of AWS's, a program that does with an appliance what programs do with AWS KMS, and that ends with
@@ -28,6 +28,8 @@ func TestSDKs(t *testing.T) {
 		{"java", "STRONGROOM_JAVA"},
 		{"rust", "STRONGROOM_RUST"},
 		{"encryption_sdk_python", "STRONGROOM_ENCRYPTION_SDK_PYTHON"},
+		{"encryption_sdk_javascript", "STRONGROOM_ENCRYPTION_SDK_JAVASCRIPT"},
+		{"encryption_cli", "STRONGROOM_ENCRYPTION_CLI"},
 	} {
 		t.Run(sdk.name, func(t *testing.T) {
 			words := prepared(t, sdk.variable)
