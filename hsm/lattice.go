@@ -1,8 +1,6 @@
 package hsm
 
-import (
-	"encoding/asn1"
-)
+import "encoding/asn1"
 
 // latticeRow is what a parameter set of ML-DSA (FIPS 204) or ML-KEM (FIPS 203)
 // is to PKCS#11 3.2, and how long its things are.
