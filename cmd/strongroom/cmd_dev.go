@@ -86,7 +86,7 @@ func runDev(ctx context.Context, f *devFlags, out, errOut io.Writer) (err error)
 	}
 	a, err := appliance.Open(starting, appliance.Options{
 		Config: setup.Config, Clock: setup.Clock, Mover: setup.Clock, Faults: setup.Faults(), Logger: newLogger(errOut, setup.Config.Log),
-		Version: version(), Create: true, Locked: true, Hook: crashHook(os.Getenv(crashVariable)),
+		Version: version(), Create: true, Locked: true, Names: dev.Flags(), Hook: crashHook(os.Getenv(crashVariable)),
 	})
 	if err != nil {
 		return err

@@ -60,6 +60,8 @@ type Options struct {
 	Fresh bool
 	// Locked says that the caller holds the lock of the data directory.
 	Locked bool
+	// Names is what people know addresses by where there is no file of configuration: "kms.listen" to a flag. nil: as in the file.
+	Names map[string]string
 }
 
 // Appliance is an open appliance. Close it in any case; Serve it once at most.

@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,6 +84,9 @@ func (a *Appliance) bind(ctx context.Context) (err error) {
 	return nil
 }
 
+// name is what people know a field of the configuration by.
+func (a *Appliance) name(field string) string { return cmp.Or(a.opts.Names[field], field) }
+
 func (a *Appliance) bindKMS(ctx context.Context) error {
 	server := api.NewHTTPServer(a.server, a.log)
 	if a.cfg.KMS.TLS != nil {
@@ -92,7 +96,7 @@ func (a *Appliance) bindKMS(ctx context.Context) error {
 		}
 		server.TLSConfig = t
 	}
-	n, err := bind(ctx, "kms.listen", a.cfg.KMS.Listen)
+	n, err := bind(ctx, a.name("kms.listen"), a.cfg.KMS.Listen)
 	if err != nil {
 		return err
 	}
@@ -117,7 +121,7 @@ func (a *Appliance) bindXKS(ctx context.Context) error {
 	if a.opts.Faults != nil {
 		server.Handler = a.opts.Faults.Wrap(server.Handler)
 	}
-	n, err := bind(ctx, "xks.listen", a.cfg.XKS.Listen)
+	n, err := bind(ctx, a.name("xks.listen"), a.cfg.XKS.Listen)
 	if err != nil {
 		return err
 	}
@@ -129,7 +133,7 @@ func (a *Appliance) bindAdmin(ctx context.Context) error {
 	if a.cfg.Admin.Listen == "" {
 		return nil
 	}
-	n, err := bind(ctx, "admin.listen", a.cfg.Admin.Listen)
+	n, err := bind(ctx, a.name("admin.listen"), a.cfg.Admin.Listen)
 	if err != nil {
 		return err
 	}

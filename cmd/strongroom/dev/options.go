@@ -13,9 +13,11 @@ type OptionError struct{ Problems []string }
 // Error implements error.
 func (e *OptionError) Error() string { return strings.Join(e.Problems, "; ") }
 
-// flags are the options' names on the command line, by the field of the configuration that they become.
-var flags = map[string]string{
-	"account": "--account", "regions": "--region", "kms.listen": "--kms-addr", "xks.listen": "--xks-addr", "admin.listen": "--admin-addr",
+// Flags gives the options' names on the command line, by the field of the configuration that they become.
+func Flags() map[string]string {
+	return map[string]string{
+		"account": "--account", "regions": "--region", "kms.listen": "--kms-addr", "xks.listen": "--xks-addr", "admin.listen": "--admin-addr",
+	}
 }
 
 // plausible refuses options of which no configuration can be made, before anything is kept or made for them. It answers an
@@ -34,7 +36,7 @@ func (o *Options) plausible() error {
 	for _, r := range o.Regions {
 		c.DefaultStores[r] = token
 	}
-	e := new(OptionError)
+	e, flags := new(OptionError), Flags()
 	for _, p := range c.Validate() {
 		field, _, _ := strings.Cut(p.Field, "[")
 		name, known := flags[field]
