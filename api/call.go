@@ -104,7 +104,9 @@ func (c *call) end() {
 	c.s.Observer.Request(c.operation(), c.exception, c.s.Now().Sub(c.start))
 	clear(c.secret)
 	c.members.Reset()
-	c.s.bodies.Release(c.held)
+	if c.held > 0 { // nearly never: what all calls share has a lock
+		c.s.bodies.Release(c.held)
+	}
 	if p != nil {
 		return
 	}
