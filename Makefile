@@ -6,8 +6,11 @@ MODULE  ?= $(firstword $(wildcard /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/sof
 ARGS    ?=
 FUZZTIME ?= 60s
 KILLS   ?= 300
-# Which of other people's programs `make clients` runs: all of them if none is named.
+# Which of other people's programs `make clients` runs: all of them if none is named; and programs that it cannot have itself.
 CLIENTS ?=
+AWS_ENCRYPTION_PROVIDER ?=
+TOFU    ?=
+export AWS_ENCRYPTION_PROVIDER TOFU
 TESTFLAGS ?= -race -timeout 20m
 
 .PHONY: help run build test clients tokens test-deps check house bench fuzz torture clean
