@@ -121,6 +121,9 @@ func (s *Service) draft(c *keystore.Caller, id keystore.KeyID, in *CreateKeyInpu
 
 // build makes material and key.
 func (s *Service) build(ctx context.Context, c *keystore.Caller, b backend.Backend, k *keystore.Key, d *design) error {
+	if err := awake(ctx, b, d.rule.store); err != nil {
+		return err
+	}
 	arn := k.ARN()
 	defer s.busy.enter(arn)()
 	m := &keystore.Material{

@@ -241,3 +241,26 @@ func TestCreateKeyWithoutAToken(t *testing.T) {
 	faulty(t, err, keystore.KindDependencyTimeout, "*")
 	assert.Empty(t, w.rows(""))
 }
+
+// While a token is away the callers who ask again and again leave nothing in the ledger, which keeps every row.
+func TestCreateKeyOnATokenThatIsAway(t *testing.T) {
+	w := newWorld(t)
+	id, token := w.store("one")
+	k := w.create(lifecycle.CreateKeyInput{})
+	before := len(w.rows(""))
+	w.token.Down(backendtest.Lost())
+	token.Down(backendtest.Lost())
+	for range 3 {
+		_, err := w.CreateKey(t.Context(), w.root, &lifecycle.CreateKeyInput{})
+		faulty(t, err, keystore.KindDependencyTimeout, "The key store did not answer. Try again.")
+		_, err = w.CreateKey(t.Context(), w.root, &lifecycle.CreateKeyInput{Origin: "AWS_CLOUDHSM", CustomKeyStoreID: string(id)})
+		faulty(t, err, keystore.KindCloudHsmClusterInvalidConfig, "CloudHSM cluster must contain active HSMs in at least two Availability Zones")
+		_, err = w.RotateKeyOnDemand(t.Context(), w.root, string(k.ID))
+		faulty(t, err, keystore.KindDependencyTimeout, "*")
+	}
+	assert.Len(t, w.rows(""), before)
+	w.token.Mend()
+	w.create(lifecycle.CreateKeyInput{})
+	_, err := w.RotateKeyOnDemand(t.Context(), w.root, string(k.ID))
+	require.NoError(t, err)
+}

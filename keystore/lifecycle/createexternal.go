@@ -20,6 +20,9 @@ func (s *Service) buildExternal(ctx context.Context, c *keystore.Caller, b backe
 	if inner == nil {
 		return backend.Unreachable("", backend.CallCreate)
 	}
+	if err := awake(ctx, inner, ""); err != nil {
+		return err
+	}
 	arn := k.ARN()
 	defer s.busy.enter(arn)()
 	h := backend.Handle{Label: arn, Spec: k.Spec, Usage: k.Usage, External: k.XksKeyID, Caller: c, Action: keystore.ActionCreateKey}

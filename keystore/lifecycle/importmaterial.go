@@ -92,7 +92,10 @@ func (s *Service) unused(ctx context.Context, k *keystore.Key, t *importToken) (
 
 // runImport is the part of an import that touches token and ledger.
 func (s *Service) runImport(ctx context.Context, k *keystore.Key, w *importing) (*ImportOutput, error) {
-	var err error
+	err := awake(ctx, w.b, "")
+	if err != nil {
+		return nil, err
+	}
 	if w.row, err = s.plan(ctx, k, w.b, keystore.MaterialOnToken, k.ARN()); err != nil {
 		return nil, err
 	}

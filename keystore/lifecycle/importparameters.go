@@ -88,6 +88,9 @@ func (s *Service) GetParametersForImport(ctx context.Context, c *keystore.Caller
 	if err != nil {
 		return nil, err
 	}
+	if err := awake(ctx, b, ""); err != nil {
+		return nil, err
+	}
 	defer s.busy.enter(k.ARN())()
 	m, err := s.planWrapping(ctx, k, b)
 	if err != nil {

@@ -88,6 +88,15 @@ const doubtful = 10 * time.Minute
 // cleanUp bounds what is done about a failed create after its caller may have gone.
 const cleanUp = 30 * time.Second
 
+// awake makes sure that a token can be reached before a row is planned for it: the ledger keeps every row, and callers ask again
+// and again while a token is away. Its answer is that of a token that failed to make the key.
+func awake(ctx context.Context, b backend.Backend, t keystore.StoreType) error {
+	if err := b.Health(ctx); err != nil {
+		return backend.Unreachable(t, backend.CallCreate).Because(err)
+	}
+	return nil
+}
+
 // handleOf names a row's objects for its backend. k is nil where the key is gone: then only finding and destroying matter.
 func handleOf(m *keystore.Material, k *keystore.Key) backend.Handle {
 	h := backend.Handle{ID: m.ID, Label: m.Label, External: m.ExternalID, CheckValue: m.CheckValue}

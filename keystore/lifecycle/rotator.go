@@ -19,6 +19,9 @@ func (s *Service) rotate(ctx context.Context, k *keystore.Key, a keystore.Action
 	if b == nil {
 		return nil, backend.Unreachable("", backend.CallCreate)
 	}
+	if err := awake(ctx, b, ""); err != nil {
+		return nil, err
+	}
 	id, err := keystore.NewMaterialID(s.cfg.Random)
 	if err != nil {
 		return nil, err
