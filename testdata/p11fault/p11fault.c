@@ -40,22 +40,33 @@ struct functions { struct version version; void *fn[68]; };
 	X(UnwrapKey,8,3,8) X(DeriveKey,6,3,6) X(SeedRandom,3,0,0) X(GenerateRandom,3,0,0) \
 	X(GetFunctionStatus,1,0,0) X(CancelFunction,1,0,0) X(WaitForSlotEvent,3,0,0)
 
+/* Of PKCS#11 3.2, beyond the list above; its list has them at 92 and 93. */
+#define NEWER(X) X(EncapsulateKey,8,3,8) X(DecapsulateKey,8,3,8)
+
+struct functions_3_2 { struct version version; void *fn[104]; };
+struct interface { const char *name; void *list; W flags; };
+
 enum index {
 #define X(n,a,h,o) I_##n,
 	FUNCTIONS(X)
+	NEWER(X)
 #undef X
-	I_COUNT
+	I_COUNT,
+	OLDER = I_EncapsulateKey, AT_ENCAPSULATE = 92, AT_DECAPSULATE = 93
 };
 
 static const char *const names[] = {
 #define X(n,a,h,o) "C_" #n,
 	FUNCTIONS(X)
+	NEWER(X)
 #undef X
 };
 
 #define OK 0UL
 #define GENERAL_ERROR 0x05UL
 #define DEVICE_REMOVED 0x32UL
+#define FUNCTION_NOT_SUPPORTED 0x54UL
+#define BUFFER_TOO_SMALL 0x150UL
 #define OBJECT_HANDLE_INVALID 0x82UL
 #define PIN_LOCKED 0xa4UL
 #define SESSION_COUNT 0xb1UL
@@ -66,7 +77,7 @@ static const char *const names[] = {
 struct mechanism { W type; void *param; W len; };
 struct gcm { unsigned char *iv; W iv_len; W iv_bits; unsigned char *aad; W aad_len; W tag_bits; };
 
-enum what { FAIL, HANG, SLOW, SESSIONS, LOSE, GONE, QUIET, LOCK, REUSE, OWNIV, PROTECT, BADLINE };
+enum what { FAIL, HANG, SLOW, SESSIONS, LOSE, GONE, QUIET, LOCK, REUSE, OWNIV, PROTECT, CLEAR, BADLINE };
 
 struct rule {
 	char line[256];
@@ -84,7 +95,9 @@ struct rule {
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct functions *real;
+static struct functions_3_2 *real_3_2; /* NULL: the module in front of which this one stands has none */
 static struct functions list;
+static struct functions_3_2 list_3_2;
 static char control[4096], logpath[4096];
 static struct rule rules[MAX_RULES];
 static int rule_count, open_sessions, stuck_gone, stuck_quiet;
@@ -151,7 +164,7 @@ static void parse(struct rule *r)
 	static const struct { const char *name; enum what what; } words[] = {
 		{"fail", FAIL}, {"hang", HANG}, {"slow", SLOW}, {"sessions", SESSIONS}, {"lose-sessions", LOSE},
 		{"gone", GONE}, {"gone-quietly", QUIET}, {"lock-pin", LOCK}, {"reuse-handles", REUSE},
-		{"own-iv", OWNIV}, {"write-protected", PROTECT},
+		{"own-iv", OWNIV}, {"write-protected", PROTECT}, {"clear-capsules", CLEAR},
 	};
 	size_t i;
 
@@ -461,6 +474,67 @@ static W finish(int fn, W rv, W after, W *a)
 	return after ? after : rv;
 }
 
+/* ---- capsules in the clear ---- */
+
+/* Under clear-capsules a module without PKCS#11 3.2 has the two functions, for
+   tests of the calls: the secret is the beginning of the ciphertext, for all to
+   see, and becomes an object by C_CreateObject. It is no cryptography. */
+#define CAPSULE 768
+#define SECRET 32
+#define ATTRIBUTES 32
+
+struct attribute { W type; void *value; W len; };
+
+static W clear_capsule(W session, const struct attribute *template, W n, unsigned char *secret, W *key)
+{
+	struct attribute a[ATTRIBUTES + 1];
+	W i, k = 0;
+
+	for (i = 0; i < n && k < ATTRIBUTES; i++)
+		if (template[i].type != 0x161) /* CKA_VALUE_LEN is not for C_CreateObject */
+			a[k++] = template[i];
+	a[k].type = 0x11; /* CKA_VALUE */
+	a[k].value = secret;
+	a[k++].len = SECRET;
+	return ((W (*)(W, struct attribute *, W, W *))real->fn[I_CreateObject])(session, a, k, key);
+}
+
+static W clear_encapsulate(W session, W mech, W public, struct attribute *template, W n, unsigned char *out, W *len, W *key)
+{
+	W rv;
+
+	if (*len < CAPSULE)
+		return BUFFER_TOO_SMALL;
+	memset(out, 0, CAPSULE);
+	rv = ((W (*)(W, unsigned char *, W))real->fn[I_GenerateRandom])(session, out, SECRET);
+	*len = CAPSULE;
+	return rv != OK ? rv : clear_capsule(session, template, n, out, key);
+}
+
+static W clear_decapsulate(W session, W mech, W private, struct attribute *template, W n, unsigned char *in, W len, W *key)
+{
+	return len != CAPSULE ? 0x41UL /* CKR_ENCRYPTED_DATA_LEN_RANGE */ : clear_capsule(session, template, n, in, key);
+}
+
+static W not_supported(void) { return FUNCTION_NOT_SUPPORTED; }
+
+/* where a function is */
+static void *where(int fn)
+{
+	struct rule *r;
+
+	if (fn < OLDER)
+		return real->fn[fn];
+	if (real_3_2 != NULL)
+		return real_3_2->fn[fn - OLDER + AT_ENCAPSULATE];
+	pthread_mutex_lock(&mutex);
+	r = find(CLEAR);
+	pthread_mutex_unlock(&mutex);
+	if (r == NULL)
+		return (void *)not_supported;
+	return fn == I_EncapsulateKey ? (void *)clear_encapsulate : (void *)clear_decapsulate;
+}
+
 /* ---- the functions ---- */
 
 #define P1 W a1
@@ -497,12 +571,13 @@ static W finish(int fn, W rv, W after, W *a)
 			a[3 % args] = to_real(a[3 % args]); \
 		if (I_##name == I_GetSlotList) \
 			a[0] &= 0xff; \
-		rv = ((W (*)(P##args))real->fn[I_##name])(A##args); \
+		rv = ((W (*)(P##args))where(I_##name))(A##args); \
 		if (rv == OK && made) \
 			*(W *)a[made ? made - 1 : 0] = from_real(*(W *)a[made ? made - 1 : 0]); \
 		return finish(I_##name, rv, after, a); \
 	}
 FUNCTIONS(X)
+NEWER(X)
 #undef X
 
 static void *const wrappers[] = {
@@ -536,4 +611,39 @@ __attribute__((visibility("default"))) W C_GetFunctionList(struct functions **ou
 	*out = real ? &list : NULL;
 	pthread_mutex_unlock(&mutex);
 	return rv;
+}
+
+/* The list of PKCS#11 3.2 has what this module has of it, and no other function
+   of 3.0 and later; who asks for another interface gets none. */
+__attribute__((visibility("default"))) W C_GetInterface(const char *name, struct version *version, struct interface **out, W flags)
+{
+	static struct interface found = {"PKCS 11", &list_3_2, 0};
+	struct version wanted = {3, 2};
+	struct interface *theirs = NULL;
+	struct functions *ours = NULL;
+	char module[4096] = "";
+	W (*get)(const char *, struct version *, struct interface **, W);
+	void *lib;
+
+	if (out == NULL || (name != NULL && strcmp(name, found.name) != 0) ||
+	    (version != NULL && (version->major != 3 || version->minor != 2)))
+		return 0x07UL; /* CKR_ARGUMENTS_BAD */
+	if (C_GetFunctionList(&ours) != OK)
+		return GENERAL_ERROR;
+	pthread_mutex_lock(&mutex);
+	settings(module, sizeof module);
+	lib = dlopen(module, RTLD_NOW | RTLD_LOCAL); /* the same once more */
+	get = lib ? (W (*)(const char *, struct version *, struct interface **, W))dlsym(lib, "C_GetInterface") : NULL;
+	if (get != NULL && get(found.name, &wanted, &theirs, 0) == OK && theirs != NULL) {
+		real_3_2 = theirs->list;
+		if (real_3_2->version.major != 3 || real_3_2->version.minor < 2)
+			real_3_2 = NULL;
+	}
+	list_3_2.version = wanted;
+	memcpy(list_3_2.fn, list.fn, sizeof list.fn);
+	list_3_2.fn[AT_ENCAPSULATE] = (void *)w_EncapsulateKey;
+	list_3_2.fn[AT_DECAPSULATE] = (void *)w_DecapsulateKey;
+	*out = &found;
+	pthread_mutex_unlock(&mutex);
+	return OK;
 }
