@@ -73,6 +73,7 @@ type Token struct {
 // Principal is a user, role or the account root.
 type Principal struct {
 	ARN        string      `json:"arn"`
+	ID         string      `json:"id,omitempty"` // unique: key policies and grants name a principal by it once it is deleted
 	Kind       string      `json:"kind"`
 	Name       string      `json:"name"`
 	Disabled   bool        `json:"disabled"`

@@ -169,7 +169,7 @@ func principalError(err error) error {
 }
 
 func principalOf(v *principals.View) admin.Principal {
-	p := admin.Principal{ARN: v.ARN, Kind: string(v.Kind), Name: v.Name, Disabled: v.Disabled, Created: v.Created,
+	p := admin.Principal{ARN: v.ARN, ID: v.ID, Kind: string(v.Kind), Name: v.Name, Disabled: v.Disabled, Created: v.Created,
 		Policies: []admin.Policy{}, AccessKeys: []admin.AccessKey{}}
 	for _, pol := range v.Policies {
 		p.Policies = append(p.Policies, admin.Policy(pol))
