@@ -35,6 +35,7 @@ func (o *Opener) Open(ctx context.Context, s *keystore.Store, secret []byte) (ba
 	if err != nil {
 		return nil, connectError(err)
 	}
+	token.Prime() // beside the connect: a key that is wanted before waits for it, or is searched for
 	return NewCloudHSM(token), nil
 }
 
