@@ -142,16 +142,20 @@ func (m *monitor) due(p *probe) bool {
 }
 
 func (m *monitor) probe(ctx context.Context, p *probe) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	bounded, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	start, end, err := m.examine(ctx, p)
+	start, end, err := m.examine(bounded, p)
 	if err == nil && end.Sub(start) > probeSlow {
 		// The first use of the test key after a login may be a search for it, which says nothing of other keys.
-		start, end, err = m.examine(ctx, p)
+		start, end, err = m.examine(bounded, p)
 	}
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err != nil && ctx.Err() != nil {
+		p.running = false // a probe that was cut off by the end of the proxy says nothing of the key manager
+		return
+	}
 	if (p.err == nil) != (err == nil) || p.done.IsZero() {
 		if err != nil {
 			m.log.LogAttrs(ctx, slog.LevelWarn, "key manager is unavailable", slog.String("instance", p.instance.ID), slog.Any("error", err))
