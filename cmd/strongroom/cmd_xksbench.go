@@ -53,7 +53,7 @@ func newXKSBench() *cobra.Command {
 			out := cmd.OutOrStdout()
 			var progress func(xksbench.Step)
 			if !asJSON {
-				fmt.Fprintf(out, "XKS proxy %s%s, %s, %d bytes, %d keys, %d connections\n", o.Endpoint, o.URIPath, o.Operation, o.Size, len(o.KeyIDs), o.Connections)
+				fmt.Fprintf(out, "XKS proxy %s%s, %s, %d bytes; keys: %d, connections: %d\n", o.Endpoint, o.URIPath, o.Operation, o.Size, len(o.KeyIDs), o.Connections)
 				progress = func(s xksbench.Step) { showStep(out, &s) }
 			}
 			report, err := xksbench.Run(cmd.Context(), o, progress)
