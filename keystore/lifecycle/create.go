@@ -182,16 +182,22 @@ func (s *Service) commitTx(tx keystore.Tx, c *keystore.Caller, k *keystore.Key, 
 	return tx.InsertKey(k)
 }
 
-// storeStands makes sure that the key's custom key store was not deleted while its material was made.
+// storeStands makes sure that the key's custom key store was not deleted while its material was made, nor moved to another
+// cluster, whose token has no such material.
 func storeStands(tx keystore.Tx, k *keystore.Key) error {
 	if k.StoreID == "" {
 		return nil
 	}
-	_, err := tx.Store(k.Region, k.StoreID)
-	if errors.Is(err, keystore.ErrNoRow) {
+	st, err := tx.Store(k.Region, k.StoreID)
+	switch {
+	case errors.Is(err, keystore.ErrNoRow):
 		return keystore.NoSuchStore(k.StoreID)
+	case err != nil:
+		return err
+	case st.ClusterID != k.ClusterID:
+		return keystore.PermitStore(keystore.ActionCreateKey, st.Type, keystore.Disconnected) // only then can it be moved
 	}
-	return err
+	return nil
 }
 
 func (s *Service) underQuota(tx keystore.Tx, region string) error {

@@ -264,3 +264,28 @@ func TestCreateKeyOnATokenThatIsAway(t *testing.T) {
 	_, err := w.RotateKeyOnDemand(t.Context(), w.root, string(k.ID))
 	require.NoError(t, err)
 }
+
+// A key is not made in a store that is on another cluster by then, whose token has none of its material.
+func TestCreateKeyWhoseStoreIsMovedMeanwhile(t *testing.T) {
+	var w *world
+	var id keystore.StoreID
+	w = newWorld(t, func(c *lifecycle.Config) {
+		c.Hook = func(step string) {
+			if step == lifecycle.StepCreateGenerated {
+				require.NoError(t, w.db.Update(t.Context(), func(tx keystore.Tx) error {
+					st, err := tx.Store(region, id)
+					if err == nil {
+						st.ClusterID = "cluster-elsewhere"
+						err = tx.UpdateStore(st)
+					}
+					return err
+				}))
+			}
+		}
+	})
+	id, token := w.store("one")
+	_, err := w.CreateKey(t.Context(), w.root, &lifecycle.CreateKeyInput{Origin: "AWS_CLOUDHSM", CustomKeyStoreID: string(id)})
+	faulty(t, err, keystore.KindCustomKeyStoreInvalidState, "*")
+	assert.Empty(t, token.List())
+	assert.Equal(t, keystore.MaterialDestroyed, w.rows("")[0].State)
+}
