@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/strongroom/strongroom/keystore"
+	"github.com/strongroom/strongroom/keystore/audit"
 	"github.com/strongroom/strongroom/keystore/backend"
 	"github.com/strongroom/strongroom/keystore/backend/backendtest"
 	"github.com/strongroom/strongroom/keystore/lifecycle"
@@ -351,4 +352,24 @@ func TestRowsOfADeletedStore(t *testing.T) {
 	_, err = lifecycle.NewOrphans(w.Service).Destroy(t.Context(), o[0].ID)
 	require.NoError(t, err)
 	assert.Empty(t, token.List())
+}
+
+// A replica can be made and deleted again under the same ARN: the log is told later of its last life alone.
+func TestDeletionThatTheLogIsToldOfLater(t *testing.T) {
+	w := newWorld(t)
+	k := w.create(lifecycle.CreateKeyInput{})
+	earlier := w.row(k.ARN()).Clone()
+	earlier.ID[0]++
+	earlier.State, earlier.DeletedAt = keystore.MaterialOrphaned, w.clock.Now().Add(-time.Hour)
+	require.NoError(t, w.db.Update(t.Context(), func(tx keystore.Tx) error { return tx.InsertMaterial(earlier) }))
+	w.doom(k)
+	w.log.refuse(errors.New("disk full"))
+	_, err := lifecycle.NewSweeper(w.Service).SweepOnce(t.Context(), w.clock.Now())
+	require.ErrorContains(t, err, "disk full")
+	w.log.refuse(nil)
+	w.sweep()
+	events := w.log.about(audit.EventDeleteKey, k.ARN())
+	require.Len(t, events, 1)
+	assert.True(t, events[0].AdditionalEventData.IsZero(), "its own material was destroyed")
+	assert.Empty(t, w.log.about(audit.EventOrphaned, k.ARN()), "of the other that was told in its time")
 }
