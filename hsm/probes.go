@@ -13,6 +13,7 @@ import (
 	"errors"
 
 	"filippo.io/mldsa"
+	"github.com/cloudflare/circl/kem/mlkem/mlkem512"
 )
 
 // What is tried with key pairs. Every answer is checked outside of the token.
@@ -180,7 +181,7 @@ func probeMLDSA(_ *core, raw Session, _ *Capabilities, kind Kind, pub, priv Hand
 }
 
 // probeKEM lets the token open what it sealed itself, and what was sealed
-// outside of it where Go's library can do that.
+// outside of it.
 func probeKEM(_ *core, raw Session, _ *Capabilities, kind Kind, pub, priv Handle) error {
 	public, err := probePublic(raw, kind, pub)
 	if err != nil {
@@ -190,24 +191,11 @@ func probeKEM(_ *core, raw Session, _ *Capabilities, kind Kind, pub, priv Handle
 	if err != nil {
 		return err
 	}
-	capsules := []Capsule{made}
-	switch kind {
-	case MLKEM768:
-		key, err := mlkem.NewEncapsulationKey768(public.Raw)
-		if err != nil {
-			return err
-		}
-		secret, ciphertext := key.Encapsulate()
-		capsules = append(capsules, Capsule{secret, ciphertext})
-	case MLKEM1024:
-		key, err := mlkem.NewEncapsulationKey1024(public.Raw)
-		if err != nil {
-			return err
-		}
-		secret, ciphertext := key.Encapsulate()
-		capsules = append(capsules, Capsule{secret, ciphertext})
+	outside, err := encapsulateOutside(kind, public.Raw)
+	if err != nil {
+		return err
 	}
-	for _, c := range capsules {
+	for _, c := range []Capsule{made, outside} {
 		secret, err := decapsulate(raw, priv, c.Ciphertext)
 		if err != nil {
 			return err
@@ -217,6 +205,33 @@ func probeKEM(_ *core, raw Session, _ *Capabilities, kind Kind, pub, priv Handle
 		}
 	}
 	return nil
+}
+
+// encapsulateOutside makes a secret for the holder of an ML-KEM key.
+func encapsulateOutside(kind Kind, public []byte) (c Capsule, err error) {
+	switch kind {
+	case MLKEM512:
+		scheme := mlkem512.Scheme()
+		key, err := scheme.UnmarshalBinaryPublicKey(public)
+		if err != nil {
+			return c, err
+		}
+		c.Ciphertext, c.Secret, err = scheme.Encapsulate(key)
+		return c, err
+	case MLKEM768:
+		key, err := mlkem.NewEncapsulationKey768(public)
+		if err != nil {
+			return c, err
+		}
+		c.Secret, c.Ciphertext = key.Encapsulate()
+	case MLKEM1024:
+		key, err := mlkem.NewEncapsulationKey1024(public)
+		if err != nil {
+			return c, err
+		}
+		c.Secret, c.Ciphertext = key.Encapsulate()
+	}
+	return c, nil
 }
 
 // probeAgree agrees with a key of Go's own, or for secp256k1 with itself.

@@ -73,6 +73,7 @@ var homes = map[string][]string{
 	"github.com/ThalesIgnite/crypto11":    {"hsm/pkcs11"},
 	"github.com/gorilla/mux":              {"api", "xks/proxy"},
 	"filippo.io/mldsa":                    {"hsm", "keystore/crypt"},
+	"github.com/cloudflare/circl":         {"hsm", "keystore/crypt"},
 	"modernc.org/sqlite":                  {"state/sqlite"},
 	"github.com/spf13/cobra":              {"cmd/strongroom"},
 	"github.com/prometheus/client_golang": {"cmd/strongroom/metrics"},

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"filippo.io/mldsa"
+	"github.com/cloudflare/circl/kem/mlkem/mlkem512"
 
 	"github.com/strongroom/strongroom/hsm"
 )
@@ -36,11 +37,7 @@ func suiteLattice(t testing.TB, token *hsm.Token, kind hsm.Kind, uses hsm.Usage)
 	ref, pub := suitePair(t, token, kind, hsm.UseEncapsulate|hsm.UseDecapsulate)
 	made, err := token.Encapsulate(ctx, ref)
 	check(t, err)
-	capsules := []hsm.Capsule{made}
-	if c, ok := EncapsulateOutside(t, kind, pub.Raw); ok {
-		capsules = append(capsules, c)
-	}
-	for _, c := range capsules {
+	for _, c := range []hsm.Capsule{made, EncapsulateOutside(t, kind, pub.Raw)} {
 		secret, err := token.Decapsulate(ctx, ref, c.Ciphertext)
 		check(t, err)
 		if len(secret) != hsm.SharedSecretSize || !bytes.Equal(secret, c.Secret) {
@@ -92,12 +89,16 @@ func VerifyMLDSA(kind hsm.Kind, public, message, signature []byte) error {
 	return mldsa.Verify(key, message, signature, nil)
 }
 
-// EncapsulateOutside makes a secret for the holder of an ML-KEM key outside of any token; false for a kind that Go's library does
-// not have.
-func EncapsulateOutside(t testing.TB, kind hsm.Kind, public []byte) (hsm.Capsule, bool) {
+// EncapsulateOutside makes a secret for the holder of an ML-KEM key outside of any token.
+func EncapsulateOutside(t testing.TB, kind hsm.Kind, public []byte) hsm.Capsule {
 	t.Helper()
 	var c hsm.Capsule
 	switch kind {
+	case hsm.MLKEM512:
+		key, err := mlkem512.Scheme().UnmarshalBinaryPublicKey(public)
+		check(t, err)
+		c.Ciphertext, c.Secret, err = mlkem512.Scheme().Encapsulate(key)
+		check(t, err)
 	case hsm.MLKEM768:
 		key, err := mlkem.NewEncapsulationKey768(public)
 		check(t, err)
@@ -107,7 +108,7 @@ func EncapsulateOutside(t testing.TB, kind hsm.Kind, public []byte) (hsm.Capsule
 		check(t, err)
 		c.Secret, c.Ciphertext = key.Encapsulate()
 	default:
-		return c, false
+		t.Fatalf("%s carries no secrets", kind)
 	}
-	return c, true
+	return c
 }

@@ -11,6 +11,8 @@ import (
 	"math/big"
 	"slices"
 
+	"github.com/cloudflare/circl/kem/mlkem/mlkem512"
+
 	"github.com/strongroom/strongroom/keystore"
 	"github.com/strongroom/strongroom/keystore/secp256k1"
 )
@@ -22,7 +24,7 @@ type keyPair struct{ public, private []byte }
 type pairMaker func(random io.Reader) (*keyPair, error)
 
 // pairMakers has the KeyPairSpecs that can be made (API reference, GenerateDataKeyPair.KeyPairSpec). There is no SM2 outside of
-// AWS's China Regions, and Go's library has no ML-KEM-512.
+// AWS's China Regions.
 var pairMakers = map[keystore.Spec]pairMaker{
 	keystore.RSA2048:      rsaPair(2048),
 	keystore.RSA3072:      rsaPair(3072),
@@ -32,6 +34,7 @@ var pairMakers = map[keystore.Spec]pairMaker{
 	keystore.ECCP521:      ecPair(elliptic.P521()),
 	keystore.ECCSecp256k1: secp256k1Pair,
 	keystore.ECCEd25519:   ed25519Pair,
+	keystore.MLKEM512:     mlkem512Pair,
 	keystore.MLKEM768:     mlkem768Pair,
 	keystore.MLKEM1024:    mlkem1024Pair,
 }
@@ -97,11 +100,26 @@ func wipe(numbers ...*big.Int) {
 
 // What stands before the variable parts of ML-KEM keys in DER (RFC 9935): the public key, and the seed form of the private one.
 var (
+	mlkem512Public   = []byte{0x30, 0x82, 0x03, 0x32, 0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x04, 0x01, 0x03, 0x82, 0x03, 0x21, 0x00}
 	mlkem768Public   = []byte{0x30, 0x82, 0x04, 0xb2, 0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x04, 0x02, 0x03, 0x82, 0x04, 0xa1, 0x00}
 	mlkem1024Public  = []byte{0x30, 0x82, 0x06, 0x32, 0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x04, 0x03, 0x03, 0x82, 0x06, 0x21, 0x00}
+	mlkem512Private  = []byte{0x30, 0x54, 0x02, 0x01, 0x00, 0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x04, 0x01, 0x04, 0x42, 0x80, 0x40}
 	mlkem768Private  = []byte{0x30, 0x54, 0x02, 0x01, 0x00, 0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x04, 0x02, 0x04, 0x42, 0x80, 0x40}
 	mlkem1024Private = []byte{0x30, 0x54, 0x02, 0x01, 0x00, 0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x04, 0x03, 0x04, 0x42, 0x80, 0x40}
 )
+
+// mlkem512Pair makes the one kind that Go's library has not.
+func mlkem512Pair(random io.Reader) (*keyPair, error) {
+	seed := make([]byte, mlkem512.KeySeedSize)
+	defer clear(seed)
+	if _, err := io.ReadFull(random, seed); err != nil {
+		return nil, err
+	}
+	key, _ := mlkem512.NewKeyFromSeed(seed)
+	public := make([]byte, mlkem512.PublicKeySize)
+	key.Pack(public)
+	return &keyPair{slices.Concat(mlkem512Public, public), slices.Concat(mlkem512Private, seed)}, nil
+}
 
 func mlkem768Pair(io.Reader) (*keyPair, error) {
 	key, err := mlkem.GenerateKey768()
