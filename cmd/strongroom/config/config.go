@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 
@@ -193,6 +194,9 @@ func Parse(data []byte) (*Config, error) {
 	c.root = new(yaml.Node)
 	if err := yaml.Unmarshal(data, c.root); err != nil {
 		return nil, readable(err)
+	}
+	if bad := fractions(c.root, reflect.TypeFor[Config]()); len(bad) > 0 {
+		return nil, errors.New(strings.Join(bad, "; "))
 	}
 	c.fill()
 	return c, nil
