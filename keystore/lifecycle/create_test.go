@@ -289,3 +289,21 @@ func TestCreateKeyWhoseStoreIsMovedMeanwhile(t *testing.T) {
 	assert.Empty(t, token.List())
 	assert.Equal(t, keystore.MaterialDestroyed, w.rows("")[0].State)
 }
+
+// What a policy can ask of CreateKey, under the old names of spec and usage too.
+func TestConditionsOnCreateKey(t *testing.T) {
+	w := newWorld(t)
+	may := func(name, condition string) *keystore.Caller {
+		return w.user(name, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"kms:CreateKey","Resource":"*","Condition":`+condition+`}]}`)
+	}
+	old := may("old", `{"StringEquals":{"kms:CustomerMasterKeySpec":"SYMMETRIC_DEFAULT","kms:CustomerMasterKeyUsage":"ENCRYPT_DECRYPT"}}`)
+	_, err := w.CreateKey(t.Context(), old, &lifecycle.CreateKeyInput{})
+	require.NoError(t, err)
+	_, err = w.CreateKey(t.Context(), old, &lifecycle.CreateKeyInput{KeySpec: "RSA_2048", KeyUsage: "SIGN_VERIFY"})
+	faulty(t, err, keystore.KindAccessDenied, "*")
+	primary := may("primary", `{"StringEquals":{"kms:MultiRegionKeyType":"PRIMARY"}}`)
+	_, err = w.CreateKey(t.Context(), primary, &lifecycle.CreateKeyInput{MultiRegion: true})
+	require.NoError(t, err)
+	_, err = w.CreateKey(t.Context(), primary, &lifecycle.CreateKeyInput{})
+	faulty(t, err, keystore.KindAccessDenied, "*")
+}
