@@ -61,7 +61,8 @@ func newRoot() *cobra.Command {
 		Use:   "strongroom",
 		Short: "A key appliance with the AWS KMS API, whose keys never leave an HSM",
 		Long: "Strongroom speaks the AWS KMS API. Behind it every key lives on a PKCS#11 token.\n\n" +
-			"Try it with `strongroom dev`; run it with `strongroom init` and `strongroom serve`.",
+			"Try it with `strongroom dev`; run it with `strongroom init` and `strongroom serve`.\n\n" +
+			"Exit codes: 0, 1 for refused or failed, 2 for a mistake in the command line.",
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,

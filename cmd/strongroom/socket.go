@@ -26,8 +26,8 @@ type remote struct {
 
 func (r *remote) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&r.dir, "dir", "", "data directory of the appliance")
-	f.StringVar(&r.socket, "socket", "", "admin socket of the appliance")
+	f.StringVar(&r.dir, "dir", "", "data directory of the appliance (default: $STRONGROOM_DIR, .strongroom, or /var/lib/strongroom)")
+	f.StringVar(&r.socket, "socket", "", "admin socket of the appliance (default: $STRONGROOM_ADMIN_SOCKET, or admin.sock in its data directory)")
 	f.StringVar(&r.config, "config", "", "configuration of the appliance")
 	f.BoolVar(&r.json, "json", false, "print JSON for programs")
 	cmd.MarkFlagsMutuallyExclusive("dir", "socket", "config")
