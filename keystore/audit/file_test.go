@@ -181,9 +181,10 @@ func TestCrashWhileASegmentBegan(t *testing.T) {
 // While the disk is in trouble every record is refused; afterwards the log goes on by itself, with a whole chain.
 func TestDiskInTrouble(t *testing.T) {
 	for name, trouble := range map[string]func(d *disk){
-		"full":          func(d *disk) { d.write = errFull },
-		"sync fails":    func(d *disk) { d.sync = errFull },
-		"does not open": func(d *disk) { d.write, d.open = errFull, errFull },
+		"full":            func(d *disk) { d.write = errFull },
+		"sync fails":      func(d *disk) { d.sync = errFull },
+		"does not open":   func(d *disk) { d.write, d.open = errFull, errFull },
+		"opens and fails": func(d *disk) { d.write, d.opened = errFull, errFull },
 	} {
 		for _, size := range []int64{0, 600} {
 			t.Run(fmt.Sprint(name, " ", size), func(t *testing.T) {

@@ -3,6 +3,7 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -170,9 +171,17 @@ func (w *writer) begin() error {
 		}
 	}
 	name := segmentName(w.last.seq + 1)
-	f, _, err := w.open(filepath.Join(w.dir, name), name != w.name)
+	path := filepath.Join(w.dir, name)
+	f, size, err := w.open(path, name != w.name)
+	if errors.Is(err, fs.ErrExist) {
+		// An earlier try made it and got no further. What has records in it is none of ours to go on with.
+		f, size, err = w.open(path, false)
+	}
 	if err != nil {
 		return err
+	}
+	if size > 0 {
+		return errors.Join(fmt.Errorf("segment %s has records already", name), f.Close())
 	}
 	if err := syncDir(w.dir); err != nil {
 		// The file stays for the next try, which takes it as it is.
