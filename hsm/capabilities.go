@@ -165,8 +165,10 @@ func probeWrap(c *core, raw Session, found *Capabilities, _ Kind, _, kek Handle)
 	}
 	order := Template{KeyRef: KeyRef{ID: []byte{1}, Label: "strongroom:probe"}, Kind: AES256, Usage: UseWrap | UseUnwrap}
 	template := append(keyAttrs(order, ckoSecretKey, false, ^Usage(0)), hiddenAttrs(order)...)
-	if _, err = raw.Unwrap(&Mechanism{Type: mech}, kek, blob, inSession(template)); err == nil {
-		found.Wrap = format
+	again, err := raw.Unwrap(&Mechanism{Type: mech}, kek, blob, inSession(template))
+	if err != nil {
+		return err
 	}
-	return err
+	found.Wrap = format
+	return discard(raw, key, again)
 }

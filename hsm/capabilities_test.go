@@ -16,8 +16,12 @@ func TestCapabilities(t *testing.T) {
 	ctx := context.Background()
 	f := hsmtest.Fault(t, "a", "b")
 	token := f.Open("a")
+	f.ResetCalls()
 	got, err := token.Capabilities(ctx)
 	require.NoError(t, err)
+	calls := f.Calls()
+	assert.Equal(t, calls["C_GenerateKey"]+2*calls["C_GenerateKeyPair"]+calls["C_UnwrapKey"]+calls["C_DeriveKey"], calls["C_DestroyObject"],
+		"no object of a session is left in it: %v", calls)
 	const decrypts = hsm.UseSign | hsm.UseDecrypt
 	const agrees = hsm.UseSign | hsm.UseDerive
 	assert.Equal(t, map[hsm.Kind]hsm.Usage{

@@ -197,10 +197,26 @@ func (p *prober) uses(ctx context.Context, t *Token, kind Kind) error {
 			if err == nil {
 				err = use.run(p.c, raw, found, kind, pub, priv)
 			}
+			if err != nil {
+				return err // and the session is closed, with all that it made
+			}
 			found.Uses[kind] = use.usage
-			return err
+			return discard(raw, pub, priv)
 		})
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// discard destroys what was made to be tried; 0 is no handle.
+func discard(raw Session, handles ...Handle) error {
+	for _, h := range handles {
+		if h == 0 {
+			continue
+		}
+		if err := raw.DestroyObject(h); err != nil {
 			return err
 		}
 	}
