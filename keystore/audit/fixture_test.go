@@ -106,7 +106,7 @@ type disk struct {
 	write   error // of Write, after part of the bytes
 	sync    error
 	open    error
-	opened  error // of opening, once the file is there
+	opened  error         // of opening, once the file is there
 	stall   chan struct{} // Write waits for it to close
 	syncs   int
 	stalled chan struct{} // closed when a Write waits
@@ -120,7 +120,9 @@ func (d *disk) set(change func(d *disk)) {
 	change(d)
 }
 
-func (d *disk) mend() { d.set(func(d *disk) { d.write, d.sync, d.open, d.opened = nil, nil, nil, nil }) }
+func (d *disk) mend() {
+	d.set(func(d *disk) { d.write, d.sync, d.open, d.opened = nil, nil, nil, nil })
+}
 
 func (d *disk) openFile(path string, create bool) (audit.Segment, int64, error) {
 	d.mu.Lock()

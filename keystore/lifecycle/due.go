@@ -8,8 +8,11 @@ import (
 	"github.com/strongroom/strongroom/keystore"
 )
 
-// duePage is how many due keys are read at once.
-const duePage = 256
+// duePage is how many due keys are read at once, shownErrors how many of those that fail are told one by one.
+const (
+	duePage     = 256
+	shownErrors = 16
+)
 
 // eachDue calls fn once with every key that is due, oldest date first. list gives the first of those that are due still: what
 // fn has done is among them no more, and what it has not done is passed over, so that keys that can't be dealt with keep no
@@ -17,7 +20,7 @@ const duePage = 256
 func (s *Service) eachDue(ctx context.Context, list func(tx keystore.Tx, limit int) ([]*keystore.Key, error),
 	fn func(k *keystore.Key) (done bool, err error)) error {
 	seen := map[string]bool{}
-	left := 0
+	left, failed := 0, 0
 	var errs []error
 	for ctx.Err() == nil {
 		limit := duePage + left
@@ -41,12 +44,17 @@ func (s *Service) eachDue(ctx context.Context, list func(tx keystore.Tx, limit i
 				left++
 			}
 			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", k.ARN(), err))
+				if failed++; failed <= shownErrors {
+					errs = append(errs, fmt.Errorf("%s: %w", k.ARN(), err))
+				}
 			}
 		}
 		if len(due) < limit || !fresh {
 			break
 		}
+	}
+	if failed > shownErrors {
+		errs = append(errs, fmt.Errorf("and %d more", failed-shownErrors))
 	}
 	return errors.Join(append(errs, ctx.Err())...)
 }

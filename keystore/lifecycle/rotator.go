@@ -117,9 +117,23 @@ func (s *Service) tellRotation(ctx context.Context, k *keystore.Key, m *keystore
 // Rotator rotates keys whose date has come. The date in the key's row is the truth, so that nothing is lost by a restart.
 type Rotator struct {
 	*worker
-	s   *Service
-	one sync.Mutex // one pass at a time
+	s     *Service
+	one   sync.Mutex        // one pass at a time, and guards what follows
+	later map[string]putOff // by ARN: keys whose rotation failed
 }
+
+// putOff is when a rotation that failed is tried again: each try that gets as far as the token leaves a row in the ledger for
+// ever.
+type putOff struct {
+	until time.Time
+	pause time.Duration
+}
+
+// How long a rotation that failed is put off: twice as long each time.
+const (
+	putOffLeast = 5 * time.Minute
+	putOffMost  = 12 * time.Hour
+)
 
 // rotateRhythm: rotation periods are days.
 var rotateRhythm = rhythm{idle: time.Minute, retry: time.Minute}
@@ -135,14 +149,24 @@ func NewRotator(s *Service) *Rotator {
 }
 
 // RotateOnce rotates every enabled key that is due at now, and gives their number. A key whose token, or that of a replica,
-// is out of reach stays due, and costs nothing: no row is planned for it. The error joins what failed.
+// is out of reach stays due, and costs nothing: no row is planned for it. One that fails otherwise is put off. The error joins
+// what failed.
 func (r *Rotator) RotateOnce(ctx context.Context, now time.Time) (int, error) {
 	r.one.Lock()
 	defer r.one.Unlock()
 	n := 0
 	reach := r.s.newReach()
+	later := map[string]putOff{} // those of keys that are due still
 	list := func(tx keystore.Tx, limit int) ([]*keystore.Key, error) { return tx.RotatingKeys(now, limit) }
 	err := r.s.eachDue(ctx, list, func(k *keystore.Key) (bool, error) {
+		arn := k.ARN()
+		off, failed := r.later[arn]
+		if failed {
+			later[arn] = off
+			if now.Before(off.until) {
+				return false, nil
+			}
+		}
 		if told, err := reach.family(ctx, k); err != nil {
 			if told {
 				err = nil // once for each token is enough
@@ -153,11 +177,15 @@ func (r *Rotator) RotateOnce(ctx context.Context, now time.Time) (int, error) {
 		if rotated {
 			n++
 		}
+		delete(later, arn)
 		if err != nil {
+			pause := min(max(2*off.pause, putOffLeast), putOffMost)
+			later[arn] = putOff{now.Add(pause), pause}
 			return false, fmt.Errorf("rotate: %w", err)
 		}
 		return rotated, nil
 	})
+	r.later = later
 	return n, err
 }
 

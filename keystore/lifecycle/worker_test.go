@@ -136,3 +136,33 @@ func TestRotationOnATokenThatIsAway(t *testing.T) {
 	w.token.Mend()
 	assert.Equal(t, 2, w.rotate())
 }
+
+// A token that refuses to make material is not asked for the same key every minute: each try leaves a row for ever.
+func TestRotationThatFailsIsPutOff(t *testing.T) {
+	w := newWorld(t)
+	k, other := w.create(lifecycle.CreateKeyInput{}), w.create(lifecycle.CreateKeyInput{})
+	require.NoError(t, w.EnableKeyRotation(t.Context(), w.root, string(k.ID), 90))
+	w.clock.advance(days(90))
+	rotator := lifecycle.NewRotator(w.Service)
+	full := errors.New("CKR_DEVICE_MEMORY")
+	w.token.Fail(backendtest.Create, -1, full)
+	before := w.token.Count(backendtest.Create)
+	failed := 0
+	for range 24 * 60 {
+		if _, err := rotator.RotateOnce(t.Context(), w.clock.Now()); err != nil {
+			require.ErrorIs(t, err, full)
+			failed++
+		}
+		w.clock.advance(time.Minute)
+	}
+	assert.Equal(t, failed, w.token.Count(backendtest.Create)-before)
+	assert.Less(t, failed, 12, "in a day")
+	assert.Greater(t, failed, 5)
+
+	require.NoError(t, w.EnableKeyRotation(t.Context(), w.root, string(other.ID), 90))
+	w.token.Mend()
+	w.clock.advance(12 * time.Hour)
+	n, err := rotator.RotateOnce(t.Context(), w.clock.Now())
+	require.NoError(t, err)
+	assert.Equal(t, 1, n, "it is tried in the end")
+}
