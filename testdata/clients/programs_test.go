@@ -27,6 +27,7 @@ func TestSDKs(t *testing.T) {
 		{"javascript", "STRONGROOM_JAVASCRIPT"},
 		{"java", "STRONGROOM_JAVA"},
 		{"rust", "STRONGROOM_RUST"},
+		{"ruby", "STRONGROOM_RUBY"},
 		{"encryption_sdk_python", "STRONGROOM_ENCRYPTION_SDK_PYTHON"},
 		{"encryption_sdk_javascript", "STRONGROOM_ENCRYPTION_SDK_JAVASCRIPT"},
 		{"encryption_cli", "STRONGROOM_ENCRYPTION_CLI"},
