@@ -11,6 +11,8 @@ CLIENTS ?=
 AWS_ENCRYPTION_PROVIDER ?=
 TOFU    ?=
 export AWS_ENCRYPTION_PROVIDER TOFU
+# Which tests `make tokens` runs. Those that need PKCS#11 3.2 are Kryoptic|MLDSA|MLKEM|Ed25519ph.
+TOKENS_RUN ?= .
 TESTFLAGS ?= -race -timeout 20m
 
 .PHONY: help run build test clients tokens test-deps check house bench fuzz torture clean
@@ -39,7 +41,7 @@ clients: test-deps ## run other people's programs and SDKs against the appliance
 tokens: ## build a token with PKCS#11 3.2 (minutes, once); on it run the tests that need one, and those of the token layer
 	@deploy/install-deps tokens
 	testdata/tokens/build .build/tokens
-	STRONGROOM_TEST_TOKENS=kryoptic $(GO) test $(TESTFLAGS) -tags tokens \
+	STRONGROOM_TEST_TOKENS=kryoptic $(GO) test $(TESTFLAGS) -tags tokens -run '$(TOKENS_RUN)' \
 	  -skip "$$(sed -n 's/^\([^#\t]*\)\t.*/\1/p' testdata/tokens/skip | paste -sd '|')" \
 	  ./hsm/... ./api ./xks/tokenkeys ./xks/proxy
 	$(GO) test $(TESTFLAGS) -tags tokens -run 'TestLatticeKeys' ./cmd/strongroom
@@ -47,6 +49,7 @@ tokens: ## build a token with PKCS#11 3.2 (minutes, once); on it run the tests t
 check: ## formatting, vet, staticcheck, the build without cgo, the rules of the house
 	@out="$$(gofmt -l $$(git ls-files '*.go'))"; if [ -n "$$out" ]; then echo "gofmt these files:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
+	$(GO) vet -tags tokens ./hsm/... ./api ./cmd/strongroom
 	$(GO) tool staticcheck ./...
 	CGO_ENABLED=0 $(GO) build ./...
 	$(GO) test -run 'TestHouse' ./cmd/strongroom
