@@ -106,6 +106,11 @@ func (x *exchange) authenticate() error {
 	if err != nil {
 		return authError(err)
 	}
+	if x.realm.credentials[scope.AccessKeyID] == nil {
+		// Before the body, so that strangers with slow bodies hold no places. Access key ids are random: nobody finds
+		// one by the time that this takes.
+		return authError(&sigv4.Error{Kind: sigv4.UnknownKey, Text: "the realm has no such credential"})
+	}
 	limit := x.p.cfg.Limits.MaxBody()
 	if x.r.ContentLength > int64(limit) {
 		x.w.Header().Set("Connection", "close")

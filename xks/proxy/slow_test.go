@@ -60,6 +60,27 @@ func TestSlowBody(t *testing.T) {
 	assert.False(t, e.Authenticated)
 }
 
+// Strangers with slow bodies hold no place among the requests in progress.
+func TestStrangersHoldNoPlace(t *testing.T) {
+	keys := &scripted{encrypt: func(_ context.Context, p, _ []byte) (xks.Sealed, error) { return sealedLike(p), nil }}
+	d := deploy(t, keys, func(c *proxy.Config, _ []proxy.Realm) { c.BodyTimeout, c.MaxInFlight = 10*time.Minute, 1 })
+	stranger := newCredential(t)
+	r := d.request(xks.OperationPath(pathA, xks.OpEncrypt, "key-1"), encryptBody("p", "", false), stranger)
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(d.url, "https://"), &tls.Config{RootCAs: d.ca.Pool(), ServerName: "localhost"})
+	require.NoError(t, err)
+	defer conn.Close()
+	var wire bytes.Buffer
+	require.NoError(t, r.Write(&wire))
+	_, err = conn.Write(wire.Bytes()[:wire.Len()-10])
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return len(d.events) == 1 && d.events[0].AccessKeyID == stranger.AccessKeyID && d.events[0].ErrorName == xks.AuthenticationFailedException
+	}, time.Minute, time.Millisecond, "refused without its body")
+	d.want("", d.call(pathA, xks.OpEncrypt, "key-1", encryptBody("p", "", false)))
+}
+
 // FuzzRequests sends signed bodies of every kind to every path: each is answered with 200 or a known error of the
 // protocol that fits the operation, and none makes the proxy stumble (a panic would show as InternalException).
 func FuzzRequests(f *testing.F) {
