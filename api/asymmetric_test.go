@@ -622,8 +622,11 @@ func TestWhatTheTokenCannotHold(t *testing.T) {
 		{"SM2", "SIGN_VERIFY"}, {"SM2", "ENCRYPT_DECRYPT"}, {"SM2", "KEY_AGREEMENT"},
 	} {
 		_, err := c.CreateKey(ctx, &kms.CreateKeyInput{KeySpec: row.spec, KeyUsage: row.usage})
-		var unsupported *types.UnsupportedOperationException
-		require.ErrorAs(t, err, &unsupported, "%s %s", row.spec, row.usage)
+		text := fmt.Sprintf("KeySpec %s with KeyUsage %s is not supported by the token of this key store.", row.spec, row.usage)
+		if row.spec == "SM2" {
+			text = "KeySpec SM2 is not supported in this Region."
+		}
+		fails(t, err, "UnsupportedOperationException", text)
 	}
 	listed, err := c.ListKeys(ctx, &kms.ListKeysInput{})
 	require.NoError(t, err)

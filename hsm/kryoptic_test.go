@@ -7,6 +7,7 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -157,4 +158,62 @@ func TestCarryOnKryoptic(t *testing.T) {
 	require.ErrorIs(t, err, hsm.Unsupported, "Kryoptic does not wrap them")
 	_, err = move(hsm.MLKEM768, hsm.UseEncapsulate|hsm.UseDecapsulate)
 	require.ErrorIs(t, err, hsm.Unsupported)
+}
+
+// What a token in trouble does to the calls of PKCS#11 3.2.
+func TestEncapsulationOnAFaultyKryoptic(t *testing.T) {
+	ctx := context.Background()
+	f := hsmtest.FaultyKryoptic(t, "a")
+	cfg := f.Config("a")
+	cfg.CallTimeout = 2 * time.Second
+	token := f.OpenConfig(cfg)
+	ref := hsmtest.Ref("a receiver")
+	_, err := token.GeneratePair(ctx, hsm.Template{KeyRef: ref, Kind: hsm.MLKEM768, Usage: hsm.UseEncapsulate | hsm.UseDecapsulate})
+	require.NoError(t, err)
+	made, err := token.Encapsulate(ctx, ref)
+	require.NoError(t, err)
+	works := func() {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			secret, err := token.Decapsulate(ctx, ref, made.Ciphertext)
+			return err == nil && assert.Equal(t, made.Secret, secret)
+		}, time.Minute, 10*time.Millisecond)
+	}
+
+	f.Set("lose-sessions")
+	secret, err := token.Decapsulate(ctx, ref, made.Ciphertext)
+	require.NoError(t, err, "a fresh session does it")
+	assert.Equal(t, made.Secret, secret)
+
+	f.Set("fail C_EncapsulateKey 0xb3 times 1")
+	_, err = token.Encapsulate(ctx, ref)
+	require.NoError(t, err, "tried once more")
+
+	f.Set("fail C_DecapsulateKey 0x5")
+	_, err = token.Decapsulate(ctx, ref, made.Ciphertext)
+	require.ErrorIs(t, err, hsm.Internal)
+	f.Set()
+	works()
+
+	// The secret was made and cannot be read: no answer without it.
+	f.Set("fail C_GetAttributeValue 0x5")
+	_, err = token.Encapsulate(ctx, ref)
+	require.Error(t, err)
+	f.Set()
+	works()
+
+	f.Set("hang C_EncapsulateKey")
+	_, err = token.Encapsulate(ctx, ref)
+	require.ErrorIs(t, err, hsm.Timeout)
+	f.Set()
+	works()
+
+	f.Set("gone")
+	_, err = token.Encapsulate(ctx, ref)
+	require.Error(t, err)
+	f.Set()
+	works()
+	n := 0
+	require.NoError(t, token.Objects(ctx, func(hsm.Object) error { n++; return nil }))
+	assert.Equal(t, 3, n, "the pair and the canary")
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/strongroom/strongroom/hsm/pkcs11"
 )
 
-// Faults is a SoftHSM2 of a test's own behind the module that fails on demand
-// (testdata/p11fault): its own copy of the library, its own directory, its own
+// Faults is a SoftHSM2, or a Kryoptic, of a test's own behind the module that
+// fails on demand (testdata/p11fault): its own copy of the library, its own directory, its own
 // rules. What happens to it happens to no other test.
 type Faults struct {
 	Tokens
@@ -52,8 +52,25 @@ func buildShim(t testing.TB) string {
 	return shim.path
 }
 
-// Fault makes tokens behind a module that fails on demand.
+// Fault makes SoftHSM2 tokens behind a module that fails on demand.
 func Fault(t testing.TB, labels ...string) *Faults {
+	t.Helper()
+	return faulty(t, ModulePath(t), "SOFTHSM2_CONF", func(dir string) (string, error) {
+		return filepath.Join(dir, "softhsm2.conf"), WriteConf(dir)
+	}, labels)
+}
+
+// FaultyKryoptic makes Kryoptic tokens behind it.
+func FaultyKryoptic(t testing.TB, labels ...string) *Faults {
+	t.Helper()
+	return faulty(t, KryopticPath(t), "KRYOPTIC_CONF", func(dir string) (string, error) {
+		return filepath.Join(dir, kryopticConf), WriteKryopticConf(dir)
+	}, labels)
+}
+
+// faulty makes tokens of a library, which reads its configuration from where an
+// environment variable says, behind the module that fails.
+func faulty(t testing.TB, library, variable string, configure func(dir string) (conf string, err error), labels []string) *Faults {
 	t.Helper()
 	// Not t.TempDir: SoftHSM2 takes a # in a path, as subtests may have, for
 	// the beginning of a comment.
@@ -68,16 +85,17 @@ func Fault(t testing.TB, labels ...string) *Faults {
 	})
 	module := filepath.Join(dir, "p11fault.so")
 	copyFile(t, buildShim(t), module)
-	confName := copySoftHSM(t, filepath.Join(dir, "libsofthsm2.so"))
-	if err := WriteConf(dir); err != nil {
-		t.Fatalf("SoftHSM2 directory: %v", err)
+	behind := filepath.Join(dir, filepath.Base(library))
+	confName := copyLibrary(t, library, variable, behind)
+	conf, err := configure(dir)
+	if err != nil {
+		t.Fatalf("directory of tokens: %v", err)
 	}
-	conf := filepath.Join(dir, "softhsm2.conf")
 	if err := os.Setenv(confName, conf); err != nil {
 		t.Fatal(err)
 	}
 	settings := fmt.Sprintf("P11FAULT_MODULE=%s\nP11FAULT_CONTROL=%s\nP11FAULT_LOG=%s\n",
-		filepath.Join(dir, "libsofthsm2.so"), filepath.Join(dir, "control"), filepath.Join(dir, "log"))
+		behind, filepath.Join(dir, "control"), filepath.Join(dir, "log"))
 	if err := os.WriteFile(module+".conf", []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -138,13 +156,12 @@ func (f *Faults) ResetCalls() {
 	}
 }
 
-// copySoftHSM makes a copy of the library: a file of its own is a library of its
+// copyLibrary makes a copy of a library: a file of its own is a library of its
 // own, with a state of its own. The copy reads the path of its configuration
 // from a variable of its own too, whose name it returns, so that several can be
 // initialised in one process at any time.
-func copySoftHSM(t testing.TB, to string) string {
+func copyLibrary(t testing.TB, from, name, to string) string {
 	t.Helper()
-	const name = "SOFTHSM2_CONF"
 	shared.mu.Lock()
 	shared.copies++
 	own := fmt.Sprintf("SR_CONF_%0*d", len(name)-len("SR_CONF_"), shared.copies)
@@ -152,12 +169,12 @@ func copySoftHSM(t testing.TB, to string) string {
 	if len(own) != len(name) {
 		t.Fatalf("%d copies of the library in one process", shared.copies)
 	}
-	b, err := os.ReadFile(ModulePath(t))
+	b, err := os.ReadFile(from)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Contains(b, []byte(name)) {
-		t.Fatalf("%s does not read %s", ModulePath(t), name)
+		t.Fatalf("%s does not read %s", from, name)
 	}
 	if err := os.WriteFile(to, bytes.ReplaceAll(b, []byte(name), []byte(own)), 0o700); err != nil {
 		t.Fatal(err)
@@ -220,7 +237,7 @@ func (f *Faults) Twin(label string) error {
 }
 
 func (f *Faults) util(label string) error {
-	cmd := exec.Command("softhsm2-util", "--module", filepath.Join(f.dir, "libsofthsm2.so"), "--init-token", "--free",
+	cmd := exec.Command("softhsm2-util", "--module", filepath.Join(f.dir, filepath.Base(ModulePath(f.t))), "--init-token", "--free",
 		"--label", label, "--pin", PIN, "--so-pin", SOPIN)
 	cmd.Env = append(os.Environ(), f.confName+"="+f.Conf)
 	if out, err := cmd.CombinedOutput(); err != nil {
