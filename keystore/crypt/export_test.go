@@ -1,0 +1,4 @@
+package crypt
+
+// ParsePublic is parsePublic.
+var ParsePublic = parsePublic
