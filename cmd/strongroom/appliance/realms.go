@@ -295,15 +295,7 @@ func (a *Appliance) XKSCredential(realm, accessKeyID string) (uriPath string, cr
 
 // recordRealm writes what an operator changed about a realm to the audit log, on disk before it is answered.
 func (a *Appliance) recordRealm(ctx context.Context, name, realm, what, value string) error {
-	err := a.audit.Append(ctx, &audit.Event{
-		Type: audit.ServiceEvent, Time: a.clock.Now(), Name: name, Region: a.cfg.Regions[0], Account: a.cfg.Account,
-		ServiceEventDetails: audit.Object{}.String("realm", realm).String(what, value),
-	}, true)
-	if err != nil {
-		a.metrics.AuditError()
-		return fmt.Errorf("it was done, but the audit log could not be written: %w", err)
-	}
-	return nil
+	return a.recordAdmin(ctx, name, audit.Object{}.String("realm", realm).String(what, value))
 }
 
 // addressing is how a realm addresses keys, spelled out.
