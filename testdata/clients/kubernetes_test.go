@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 KMS v1 is what older API servers speak.
+
 //go:build heavy
 
 package clients_test
