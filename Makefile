@@ -10,7 +10,8 @@ KILLS   ?= 300
 CLIENTS ?=
 AWS_ENCRYPTION_PROVIDER ?=
 TOFU    ?=
-export AWS_ENCRYPTION_PROVIDER TOFU
+BAO     ?=
+export AWS_ENCRYPTION_PROVIDER TOFU BAO
 # Which tests `make tokens` runs. Those that need PKCS#11 3.2 are Kryoptic|MLDSA|MLKEM|Ed25519ph.
 TOKENS_RUN ?= .
 TESTFLAGS ?= -race -timeout 20m

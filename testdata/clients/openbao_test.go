@@ -20,7 +20,7 @@ import (
 )
 
 // TestOpenBao runs whole OpenBao servers whose seal is a key of the appliance: each start unseals itself, also after the key
-// was rotated, and not while the key is disabled.
+// was rotated, and not while the key is disabled. Vault, of which OpenBao is a fork, is told the same.
 func TestOpenBao(t *testing.T) {
 	a := startAppliance(t)
 	arn := a.createKey(t)
@@ -37,6 +37,7 @@ func TestOpenBao(t *testing.T) {
 	require.NoError(t, json.Unmarshal(b.must("operator", "init", "-recovery-shares=1", "-recovery-threshold=1", "-format=json"), &init))
 	require.NotEmpty(t, init.Token)
 	t.Setenv("BAO_TOKEN", init.Token)
+	t.Setenv("VAULT_TOKEN", init.Token)
 	b.untilSealed(false)
 	b.untilOK("secrets", "enable", "-version=1", "-path=kept", "kv")
 	b.must("kv", "put", "kept/one", "word=correct horse")
@@ -89,8 +90,9 @@ listener "tcp" {
   cluster_address = %q
   tls_disable     = true
 }
-api_addr     = "http://%[2]s"
-cluster_addr = "http://%[3]s"
+api_addr      = "http://%[2]s"
+cluster_addr  = "http://%[3]s"
+disable_mlock = true
 seal "awskms" {
   endpoint   = %[4]q
   region     = %[5]q
@@ -98,6 +100,7 @@ seal "awskms" {
 }
 `, data, api, cluster, a.endpoint, a.region, key), 0o600))
 	t.Setenv("BAO_ADDR", "http://"+api)
+	t.Setenv("VAULT_ADDR", "http://"+api)
 	t.Setenv("HOME", dir)
 	return b
 }
