@@ -20,8 +20,7 @@ import (
 )
 
 // TestOpenBao runs whole OpenBao servers whose seal is a key of the appliance: each start unseals itself, also after the key
-// was rotated, and not while the key is disabled. The variables are also those of Vault, of
-// which OpenBao is a fork.
+// was rotated, and not while the key is disabled. The variables are also those of Vault, of which OpenBao is a fork.
 func TestOpenBao(t *testing.T) {
 	a := startAppliance(t)
 	arn := a.createKey(t)
