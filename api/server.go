@@ -23,7 +23,8 @@ type Server struct {
 	identities *identities
 	others     *mux.Router // everything that is not POST /
 	// bodies bounds the memory of all bodies together that are larger than firstRead: whoever sends them is not known yet.
-	bodies *semaphore.Weighted
+	bodies   *semaphore.Weighted
+	refusals *refusalLog
 }
 
 // maxBodies is how many bytes of large bodies may be in memory at a time.
@@ -50,7 +51,7 @@ func New(c Config) *Server {
 		c.ChangeTimeout = time.Minute
 	}
 	s := &Server{Config: c, identities: newIdentities(c.Credentials), throttle: newThrottle(c.Rates, c.Now()),
-		bodies: semaphore.NewWeighted(maxBodies)}
+		bodies: semaphore.NewWeighted(maxBodies), refusals: newRefusalLog(c.Now())}
 	s.verifier = &sigv4.Verifier{Service: "kms", Regions: c.Regions, Keys: s.identities, Now: c.Now}
 	s.others = mux.NewRouter().SkipClean(true)
 	s.others.Path("/").Methods(http.MethodPost).Handler(s)
@@ -102,16 +103,24 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // refused answers a request whose sender is not known. Such requests are counted and logged but not recorded: who has no
-// credential must not be able to fill the audit log.
+// credential must not be able to fill the audit log, nor any other.
 func (c *call) refused(err error) {
 	c.drain()
 	c.fail(err)
-	level := slog.LevelDebug
+	level, unlogged := slog.LevelDebug, int64(0)
 	if s := (*sigv4.Error)(nil); errors.As(err, &s) && s.Kind != sigv4.Missing {
 		level = slog.LevelInfo // somebody tried to sign
+		var ok bool
+		if unlogged, ok = c.s.refusals.take(c.s.Now()); !ok {
+			return
+		}
 	}
-	c.s.Logger.LogAttrs(c.r.Context(), level, "request refused", slog.String("exception", c.exception),
-		slog.String("source", c.r.RemoteAddr), slog.String("request_id", c.id), slog.Any("error", err))
+	attrs := []slog.Attr{slog.String("exception", c.exception), slog.String("source", c.r.RemoteAddr),
+		slog.String("request_id", c.id), slog.Any("error", err)}
+	if unlogged > 0 {
+		attrs = append(attrs, slog.Int64("unlogged_before", unlogged))
+	}
+	c.s.Logger.LogAttrs(c.r.Context(), level, "request refused", attrs...)
 }
 
 // authenticate finds the operation and the caller: cheap refusals first, nothing of the body before the header is in
