@@ -163,7 +163,7 @@ func (c *carriage) settle(ctx context.Context, rows ...*keystore.Material) {
 			continue
 		}
 		if _, _, err := c.s.settlePlanned(ctx, m); err != nil {
-			c.s.leftOpen()
+			c.s.leftOpen(m.KeyARN)
 			c.s.cfg.Logger.ErrorContext(ctx, "what served a transfer of key material is not settled yet", "key", m.KeyARN,
 				"cka_id", m.ID.String(), "error", err)
 		}

@@ -15,3 +15,20 @@ func NewWorker(s *Service, idle, retry, most time.Duration, pass func(context.Co
 
 // DuePage is how many due keys are read at once.
 const DuePage = duePage
+
+// Enter registers a key as being worked on, LeftOpen says that it has something to settle, and TakeTold tells whether the
+// Reconciler was told.
+func Enter(s *Service, arn string) (leave func()) { return s.busy.enter(arn) }
+
+// LeftOpen is described at Enter.
+func LeftOpen(s *Service, arn string) { s.leftOpen(arn) }
+
+// TakeTold is described at Enter.
+func TakeTold(s *Service) bool {
+	select {
+	case <-s.left:
+		return true
+	default:
+		return false
+	}
+}

@@ -15,6 +15,8 @@ import (
 type registry struct {
 	mu   sync.Mutex
 	arns map[string]int // how many work on it
+	// after says what is to be told when nobody works on a key any more.
+	after map[string]signal
 }
 
 // enter registers a key until the function that it gives is called.
@@ -51,8 +53,27 @@ func (r *registry) enterLocked(arn string) (leave func()) {
 		defer r.mu.Unlock()
 		if r.arns[arn]--; r.arns[arn] == 0 {
 			delete(r.arns, arn)
+			if s, ok := r.after[arn]; ok {
+				delete(r.after, arn)
+				s.tell()
+			}
 		}
 	}
+}
+
+// tellAfter tells a signal when nobody works on a key: at once, or when the last one leaves. Whoever is told earlier would find
+// the key at work, and pass it over.
+func (r *registry) tellAfter(arn string, s signal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.arns[arn] == 0 {
+		s.tell()
+		return
+	}
+	if r.after == nil {
+		r.after = map[string]signal{}
+	}
+	r.after[arn] = s
 }
 
 // doubts remembers creates that a token did not answer.
@@ -116,7 +137,7 @@ func (s *Service) abandon(ctx context.Context, m *keystore.Material, cause error
 		s.doubts.add(m.ID, s.now().Add(doubtful))
 	}
 	if _, _, err := s.settlePlanned(ctx, m); err != nil {
-		s.leftOpen()
+		s.leftOpen(m.KeyARN)
 		s.cfg.Logger.ErrorContext(ctx, "material of a key that could not be made is not settled yet",
 			"key", m.KeyARN, "cka_id", m.ID.String(), "error", err, "cause", cause)
 	}

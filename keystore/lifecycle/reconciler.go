@@ -29,7 +29,7 @@ func NewReconciler(s *Service) *Reconciler {
 	r.worker = s.worker("reconciliation of key material is not complete", reconcileRhythm, s.left,
 		func(ctx context.Context, now time.Time) (time.Time, error) {
 			report, err := r.ReconcileOnce(ctx)
-			if report.Pending > 0 {
+			if report.Pending+report.Busy > 0 {
 				return now.Add(reconcileSoon), err
 			}
 			return time.Time{}, err
@@ -44,6 +44,8 @@ type ReconcileReport struct {
 	// Pending rows wait for a token that can't be looked at now: planned ones as long as that takes, condemned ones while
 	// their store is connecting. They are looked at again.
 	Pending int
+	// Busy keys were being worked on, and are looked at again.
+	Busy int
 }
 
 // ReconcileOnce looks at every planned and condemned row that nobody works on. The error joins what could not be done; a
@@ -107,6 +109,7 @@ func (s *Service) eachMaterial(ctx context.Context, fn func(*keystore.Material) 
 func (r *Reconciler) key(ctx context.Context, arn string, report *ReconcileReport) error {
 	leave, entered := r.s.busy.tryEnter(arn)
 	if !entered {
+		report.Busy++
 		return nil
 	}
 	defer leave()

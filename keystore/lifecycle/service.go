@@ -70,8 +70,8 @@ func New(cfg Config) *Service {
 // now is the time of one operation: whole milliseconds in UTC, as the API shows times.
 func (s *Service) now() time.Time { return s.cfg.Clock.Now().UTC().Truncate(time.Millisecond) }
 
-// leftOpen tells the Reconciler that there is something to settle.
-func (s *Service) leftOpen() { s.left.tell() }
+// leftOpen tells the Reconciler that a key has something to settle, once nobody works on it.
+func (s *Service) leftOpen(arn string) { s.busy.tellAfter(arn, s.left) }
 
 func (s *Service) step(name string) {
 	if s.cfg.Hook != nil {

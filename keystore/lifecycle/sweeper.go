@@ -79,7 +79,7 @@ func (w *Sweeper) SweepOnce(ctx context.Context, now time.Time) (SweepReport, er
 				settled, err := w.s.finish(ctx, d.tomb, d.rows)
 				d.leave()
 				if err != nil {
-					w.s.leftOpen()
+					w.s.leftOpen(d.tomb.KeyARN)
 				}
 				mu.Lock()
 				report.count(settled)
