@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/aes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hmac"
@@ -15,7 +14,6 @@ import (
 	"crypto/sha512"
 	"crypto/x509"
 	"encoding/asn1"
-	"encoding/binary"
 	"fmt"
 	"hash"
 	"strings"
@@ -28,36 +26,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/strongroom/strongroom/hsm/hsmtest"
 	"github.com/strongroom/strongroom/keystore"
 	"github.com/strongroom/strongroom/keystore/lifecycle"
 )
-
-// wrapKWP is AES key wrap with padding (RFC 5649), as the owner of a key does it.
-func wrapKWP(t testing.TB, kek, key []byte) []byte {
-	t.Helper()
-	block, err := aes.NewCipher(kek)
-	require.NoError(t, err)
-	n := (len(key) + 7) / 8
-	r := make([]byte, 8+8*n)
-	copy(r, []byte{0xa6, 0x59, 0x59, 0xa6})
-	binary.BigEndian.PutUint32(r[4:], uint32(len(key)))
-	copy(r[8:], key)
-	if n == 1 {
-		block.Encrypt(r, r)
-		return r
-	}
-	var b [16]byte
-	for j := range 6 {
-		for i := 1; i <= n; i++ {
-			copy(b[:8], r[:8])
-			copy(b[8:], r[8*i:])
-			block.Encrypt(b[:], b[:])
-			binary.BigEndian.PutUint64(r, binary.BigEndian.Uint64(b[:8])^uint64(n*j+i))
-			copy(r[8*i:8*i+8], b[8:])
-		}
-	}
-	return r
-}
 
 // wrapFor encrypts key material as its owner does.
 func wrapFor(t testing.TB, algorithm types.AlgorithmSpec, public, material []byte) []byte {
@@ -78,7 +50,7 @@ func wrapFor(t testing.TB, algorithm types.AlgorithmSpec, public, material []byt
 	_, _ = rand.Read(kek)
 	out, err := rsa.EncryptOAEP(h, rand.Reader, pub, kek, nil)
 	require.NoError(t, err)
-	return append(out, wrapKWP(t, kek, material)...)
+	return append(out, hsmtest.WrapKWP(t, kek, material)...)
 }
 
 // external makes a key without material.

@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/aes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/binary"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -20,29 +18,6 @@ import (
 	"github.com/strongroom/strongroom/hsm"
 	"github.com/strongroom/strongroom/hsm/hsmtest"
 )
-
-// goKWP is AES key wrap with padding (RFC 5649), for more than one semiblock.
-func goKWP(t testing.TB, kek, key []byte) []byte {
-	t.Helper()
-	block, err := aes.NewCipher(kek)
-	require.NoError(t, err)
-	n := (len(key) + 7) / 8
-	r := make([]byte, 8+8*n)
-	copy(r, []byte{0xa6, 0x59, 0x59, 0xa6})
-	binary.BigEndian.PutUint32(r[4:], uint32(len(key))) //nolint:gosec // short
-	copy(r[8:], key)
-	var b [16]byte
-	for j := range 6 {
-		for i := 1; i <= n; i++ {
-			copy(b[:8], r[:8])
-			copy(b[8:], r[8*i:])
-			block.Encrypt(b[:], b[:])
-			binary.BigEndian.PutUint64(r, binary.BigEndian.Uint64(b[:8])^uint64(n*j+i)) //nolint:gosec // positive
-			copy(r[8*i:8*i+8], b[8:])
-		}
-	}
-	return r
-}
 
 // Wrapped material that is wrong in any way is one and the same failure; material of another kind is another.
 func TestImportWrapped(t *testing.T) {
@@ -56,7 +31,7 @@ func TestImportWrapped(t *testing.T) {
 	wrap := func(kek, material []byte) []byte {
 		head, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, pub, kek, nil)
 		require.NoError(t, err)
-		return append(head, goKWP(t, kek, material)...)
+		return append(head, hsmtest.WrapKWP(t, kek, material)...)
 	}
 	kek := bytesOf(7, 32)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

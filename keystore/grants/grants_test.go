@@ -352,25 +352,11 @@ func TestRetireByOwnPolicyBesideTheKeyPolicy(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// before runs something once, between the service's decision and its change.
-type before struct {
-	keystore.DB
-	do func()
-}
-
-func (b *before) Update(ctx context.Context, fn func(tx keystore.Tx) error) error {
-	if do := b.do; do != nil {
-		b.do = nil
-		do()
-	}
-	return b.DB.Update(ctx, fn)
-}
-
 // A key that is disabled after it was admitted gets no grant any more.
 func TestKeyThatIsDisabledMeanwhile(t *testing.T) {
 	b := newBench(t, nil, 0)
-	late := &before{DB: b.db}
-	late.do = func() {
+	late := &statetest.Before{DB: b.db}
+	late.Do = func() {
 		k := b.key.Clone()
 		k.State = keystore.Disabled
 		require.NoError(t, b.db.Update(t.Context(), func(tx keystore.Tx) error { return tx.UpdateKey(k) }))

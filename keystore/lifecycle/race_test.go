@@ -17,21 +17,8 @@ import (
 	"github.com/strongroom/strongroom/keystore/backend"
 	"github.com/strongroom/strongroom/keystore/backend/backendtest"
 	"github.com/strongroom/strongroom/keystore/lifecycle"
+	"github.com/strongroom/strongroom/state/statetest"
 )
-
-// before runs something once, between a service's reading and its change.
-type before struct {
-	keystore.DB
-	do func()
-}
-
-func (b *before) Update(ctx context.Context, fn func(tx keystore.Tx) error) error {
-	if do := b.do; do != nil {
-		b.do = nil
-		do()
-	}
-	return b.DB.Update(ctx, fn)
-}
 
 // A deletion that is cancelled, or scheduled anew, between the sweeper's look and its transaction is not done.
 func TestCancelInTheLastMoment(t *testing.T) {
@@ -40,10 +27,10 @@ func TestCancelInTheLastMoment(t *testing.T) {
 			w := newWorld(t)
 			k := w.create(lifecycle.CreateKeyInput{})
 			w.doom(k)
-			late := &before{DB: w.db}
+			late := &statetest.Before{DB: w.db}
 			cfg := w.cfg
 			cfg.DB = late
-			late.do = func() {
+			late.Do = func() {
 				_, err := w.CancelKeyDeletion(t.Context(), w.root, string(k.ID))
 				require.NoError(t, err)
 				if again {
@@ -80,10 +67,10 @@ func TestChangesMeetTheStateAsItIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			k := w.create(lifecycle.CreateKeyInput{})
-			late := &before{DB: w.db}
+			late := &statetest.Before{DB: w.db}
 			cfg := w.cfg
 			cfg.DB = late
-			late.do = func() {
+			late.Do = func() {
 				_, err := w.ScheduleKeyDeletion(t.Context(), w.root, string(k.ID), 7)
 				require.NoError(t, err)
 			}
@@ -96,10 +83,10 @@ func TestAliasThatMovesMeanwhile(t *testing.T) {
 	w := newWorld(t)
 	a, b, c := w.create(lifecycle.CreateKeyInput{}), w.create(lifecycle.CreateKeyInput{}), w.create(lifecycle.CreateKeyInput{})
 	require.NoError(t, w.CreateAlias(t.Context(), w.root, "alias/x", string(a.ID)))
-	late := &before{DB: w.db}
+	late := &statetest.Before{DB: w.db}
 	cfg := w.cfg
 	cfg.DB = late
-	late.do = func() { require.NoError(t, w.UpdateAlias(t.Context(), w.root, "alias/x", string(b.ID))) }
+	late.Do = func() { require.NoError(t, w.UpdateAlias(t.Context(), w.root, "alias/x", string(b.ID))) }
 	require.NoError(t, lifecycle.New(cfg).UpdateAlias(t.Context(), w.root, "alias/x", string(c.ID)))
 	v, err := w.DescribeKey(t.Context(), w.root, "alias/x", nil)
 	require.NoError(t, err)
@@ -113,12 +100,12 @@ func TestAliasThatMovesWhileItIsDeleted(t *testing.T) {
 	require.NoError(t, w.CreateAlias(t.Context(), w.root, "alias/x", string(mine.ID)))
 	c := w.user("ann", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"kms:DeleteAlias","Resource":["`+mine.ARN()+
 		`","`+keystore.AliasARN(region, account, "alias/x")+`"]}]}`)
-	late := &before{DB: w.db}
+	late := &statetest.Before{DB: w.db}
 	cfg := w.cfg
 	cfg.DB = late
-	late.do = func() { require.NoError(t, w.UpdateAlias(t.Context(), w.root, "alias/x", string(other.ID))) }
+	late.Do = func() { require.NoError(t, w.UpdateAlias(t.Context(), w.root, "alias/x", string(other.ID))) }
 	faulty(t, lifecycle.New(cfg).DeleteAlias(t.Context(), c, "alias/x"), keystore.KindAccessDenied, "*")
-	late.do = func() { require.NoError(t, w.UpdateAlias(t.Context(), w.root, "alias/x", string(mine.ID))) }
+	late.Do = func() { require.NoError(t, w.UpdateAlias(t.Context(), w.root, "alias/x", string(mine.ID))) }
 	require.NoError(t, lifecycle.New(cfg).DeleteAlias(t.Context(), w.root, "alias/x"), "root may delete it from either")
 	_, err := w.DescribeKey(t.Context(), w.root, "alias/x", nil)
 	faulty(t, err, keystore.KindNotFound, "*")
@@ -146,10 +133,10 @@ func TestPrincipalThatIsDeletedMeanwhile(t *testing.T) {
 			ann := w.user("ann-" + name)
 			policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["` + keystore.RootARN(account) + `","` + ann.Principal +
 				`"]},"Action":"kms:*","Resource":"*"}]}`
-			late := &before{DB: w.db}
+			late := &statetest.Before{DB: w.db}
 			cfg := w.cfg
 			cfg.DB = late
-			late.do = func() {
+			late.Do = func() {
 				require.NoError(t, w.db.Update(t.Context(), func(tx keystore.Tx) error { return leave(tx, ann.Principal) }))
 			}
 			err := lifecycle.New(cfg).PutKeyPolicy(t.Context(), w.root, &lifecycle.PutKeyPolicyInput{KeyID: string(k.ID), Policy: policy})
