@@ -60,7 +60,7 @@ var hashes = map[crypto.Hash]hashRow{
 // ML-DSA-87.
 func (s Scheme) maxSignature() int {
 	if s == SignMLDSA {
-		return latticeRows[2].output
+		return kinds[MLDSA87].lattice.output
 	}
 	return 512
 }

@@ -25,8 +25,12 @@ func (t *Token) Verify(ctx context.Context, ref KeyRef, how Signing, data, signa
 	if len(signature) == 0 || len(signature) > how.Scheme.maxSignature() {
 		return false, nil
 	}
+	// A call that hangs may still read these when their owner uses the memory for something else.
+	signature = append([]byte(nil), signature...)
 	if how.Scheme == SignPKCS1 {
 		data = append(append([]byte(nil), hashes[how.Hash].prefix...), data...)
+	} else {
+		data = append([]byte(nil), data...)
 	}
 	m, good := Mechanism{Type: mech, Param: param}, false
 	err = t.repeat(ctx, op, func(ctx context.Context) error {
