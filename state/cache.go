@@ -8,7 +8,8 @@ import (
 )
 
 // cache holds shared values by ref within a bound of estimated bytes. get takes no lock and allocates nothing. Values
-// that were not used since the hand last came by leave first (second chance).
+// that were used least since the hand last came by leave first: each use, up to mostUses, earns another round (clock with
+// a count; with a single bit a value in constant use would leave when all others had been used just once).
 //
 // Coherence: whoever loads a value from the database takes the generation before it reads and hands it to fill; put, drop
 // and change, which follow a commit, raise the generation, so that a value read before the commit is not kept after it.
@@ -38,11 +39,14 @@ type node[V any] struct {
 	hash  uint64
 	bytes int64
 	value atomic.Pointer[V]
-	used  atomic.Bool
+	uses  atomic.Uint32 // since the hand came by, and at most mostUses
 	next  atomic.Pointer[node[V]]
 }
 
-const firstBuckets = 64
+const (
+	firstBuckets = 64
+	mostUses     = 3
+)
 
 func newTable[V any](n int) *table[V] {
 	return &table[V]{buckets: make([]atomic.Pointer[node[V]], n), mask: uint64(n - 1)}
@@ -72,10 +76,16 @@ func (c *cache[V]) get(r ref) *V {
 	if n == nil {
 		return nil
 	}
-	if !n.used.Load() { // looked at first: a write would take the cache line from the other cores
-		n.used.Store(true)
-	}
+	n.use()
 	return n.value.Load()
+}
+
+// use counts one use. It looks first: a write would take the cache line from the other cores. Of uses at one instant some
+// may go uncounted.
+func (n *node[V]) use() {
+	if uses := n.uses.Load(); uses < mostUses {
+		n.uses.Store(uses + 1)
+	}
 }
 
 func (t *table[V]) find(hash uint64, r ref) *node[V] {
@@ -189,7 +199,7 @@ func (c *cache[V]) growLocked() {
 		for n := old.buckets[i].Load(); n != nil; n = n.next.Load() {
 			m := &node[V]{ref: n.ref, hash: n.hash, bytes: n.bytes}
 			m.value.Store(n.value.Load())
-			m.used.Store(n.used.Load())
+			m.uses.Store(n.uses.Load())
 			head := t.bucket(n.hash)
 			m.next.Store(head.Load())
 			head.Store(m)
@@ -198,17 +208,19 @@ func (c *cache[V]) growLocked() {
 	c.table.Store(t)
 }
 
-// evictLocked makes room, sparing the value that has just come. Two rounds take what is not in use; the third takes what
-// readers keep marking.
+// evictLocked makes room, sparing the value that has just come. mostUses rounds of the hand take every count to nothing,
+// one more takes those values out, and the last takes what readers keep using all the while.
 func (c *cache[V]) evictLocked(keep ref) {
 	t := c.table.Load()
-	for step := 0; c.bytes > c.limit && step < 3*len(t.buckets); step++ {
+	fair := (mostUses + 1) * len(t.buckets)
+	for step := 0; c.bytes > c.limit && step < fair+len(t.buckets); step++ {
 		c.hand = (c.hand + 1) & int(t.mask)
 		for n := t.buckets[c.hand].Load(); n != nil && c.bytes > c.limit; n = n.next.Load() {
+			uses := n.uses.Load()
 			switch {
 			case n.ref == keep:
-			case n.used.Load() && step < 2*len(t.buckets):
-				n.used.Store(false)
+			case uses > 0 && step < fair:
+				n.uses.Store(uses - 1)
 			default:
 				c.unlinkLocked(n)
 			}
