@@ -267,3 +267,73 @@ func TestConcurrentOperations(t *testing.T) {
 		assert.Contains(t, []keystore.MaterialState{keystore.MaterialLive, keystore.MaterialDestroyed}, m.State)
 	}
 }
+
+// beforeView is a database that runs something once before the n-th view from now.
+type beforeView struct {
+	keystore.DB
+	mu sync.Mutex
+	n  int
+	do func()
+}
+
+func (b *beforeView) arm(n int, do func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.n, b.do = n, do
+}
+
+func (b *beforeView) View(ctx context.Context, fn func(tx keystore.Tx) error) error {
+	b.mu.Lock()
+	b.n--
+	do := b.do
+	if b.n != 0 {
+		do = nil
+	}
+	b.mu.Unlock()
+	if do != nil {
+		do()
+	}
+	return b.DB.View(ctx, fn)
+}
+
+// The reconciler settles an old row of a key while somebody begins a new change of the key: what is being made is left alone.
+func TestReconcilerLeavesWhatIsBegunBesideItAlone(t *testing.T) {
+	p := newPlanet(t)
+	db := &beforeView{DB: p.db}
+	planned, goOn := make(chan struct{}), make(chan struct{})
+	p.cfg.DB, p.cfg.Hook = db, p.fuse.hook
+	p.begin()
+	k := p.create(lifecycle.CreateKeyInput{Origin: "EXTERNAL"})
+	p.fuse.arm(lifecycle.StepWrapPlanned, 0)
+	parameters := func() (*lifecycle.ImportParameters, error) {
+		return p.GetParametersForImport(t.Context(), p.root, string(k.ID), "RSAES_OAEP_SHA_1", "RSA_2048")
+	}
+	require.Equal(t, lifecycle.StepWrapPlanned, p.fuse.run(func() { _, _ = parameters() }))
+	p.fuse.disarm()
+	p.cfg.Hook = func(step string) {
+		if step == lifecycle.StepWrapPlanned {
+			close(planned)
+			<-goOn
+		}
+	}
+	p.begin()
+	type answer struct {
+		out *lifecycle.ImportParameters
+		err error
+	}
+	answers := make(chan answer, 1)
+	db.arm(2, func() { // the first lists the open rows, the second reads those of the key
+		go func() {
+			out, err := parameters()
+			answers <- answer{out, err}
+		}()
+		<-planned
+	})
+	assert.Equal(t, lifecycle.ReconcileReport{Destroyed: 1}, p.reconcile(), "the old row alone")
+	close(goOn)
+	a := <-answers
+	require.NoError(t, a.err)
+	_, err := p.ImportKeyMaterial(t.Context(), p.root, wrapTo(t, k.ID, a.out, make([]byte, 32)))
+	require.NoError(t, err)
+	p.clean()
+}

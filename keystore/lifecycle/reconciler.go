@@ -58,14 +58,21 @@ func (r *Reconciler) ReconcileOnce(ctx context.Context) (ReconcileReport, error)
 	if err != nil {
 		return report, fmt.Errorf("find open rows of the ledger: %w", err)
 	}
-	var errs []error
-	seen := map[string]bool{}
+	open := map[string]map[keystore.MaterialID]bool{}
+	var arns []string
 	for _, m := range rows {
-		if seen[m.KeyARN] || ctx.Err() != nil {
-			continue
+		if open[m.KeyARN] == nil {
+			open[m.KeyARN] = map[keystore.MaterialID]bool{}
+			arns = append(arns, m.KeyARN)
 		}
-		seen[m.KeyARN] = true
-		errs = append(errs, r.key(ctx, m.KeyARN, &report))
+		open[m.KeyARN][m.ID] = true
+	}
+	var errs []error
+	for _, arn := range arns {
+		if ctx.Err() != nil {
+			break
+		}
+		errs = append(errs, r.key(ctx, arn, open[arn], &report))
 	}
 	return report, errors.Join(append(errs, ctx.Err())...)
 }
@@ -105,8 +112,9 @@ func (s *Service) eachMaterial(ctx context.Context, fn func(*keystore.Material) 
 	}
 }
 
-// key settles the open rows of one key.
-func (r *Reconciler) key(ctx context.Context, arn string, report *ReconcileReport) error {
+// key settles those rows of one key that were found open. Who wrote them had entered the key before, and has left it where
+// nobody works on it now. Rows that are newer may be those of somebody who has come since: they are left alone.
+func (r *Reconciler) key(ctx context.Context, arn string, found map[keystore.MaterialID]bool, report *ReconcileReport) error {
 	leave, entered := r.s.busy.tryEnter(arn)
 	if !entered {
 		report.Busy++
@@ -132,6 +140,9 @@ func (r *Reconciler) key(ctx context.Context, arn string, report *ReconcileRepor
 	}
 	var deleted, abandoned []*keystore.Material
 	for _, m := range rows {
+		if !found[m.ID] {
+			continue
+		}
 		switch m.State {
 		case keystore.MaterialPlanned:
 			settled, pending, err := r.s.settlePlanned(ctx, m)
