@@ -282,3 +282,41 @@ func TestPutKeyPolicyThatIsNone(t *testing.T) {
 			" because no resource-based policy allows the kms:GetKeyPolicy action")
 	})
 }
+
+// TestLockoutCheckSeesTheKey: conditions of a new policy are asked about the key that it is for, also one that is still to be made.
+func TestLockoutCheckSeesTheKey(t *testing.T) {
+	a := start(t)
+	root := a.rootUser()
+	const lockout = "The new key policy will not allow you to update the key policy in the future."
+	only := func(condition string) string {
+		return document(statement("Allow", keystore.RootARN(account), "kms:*", "*", condition))
+	}
+	const spec, tag, alias = `{"StringEquals":{"kms:KeySpec":"HMAC_256"}}`, `{"StringEquals":{"aws:ResourceTag/team":"a"}}`,
+		`{"ForAnyValue:StringEquals":{"kms:ResourceAliases":"alias/app"}}`
+	create := func(condition string, spec types.KeySpec, usage types.KeyUsageType, tags ...types.Tag) (*kms.CreateKeyOutput, error) {
+		return root.CreateKey(t.Context(), &kms.CreateKeyInput{Policy: aws.String(only(condition)), KeySpec: spec, KeyUsage: usage, Tags: tags})
+	}
+	team := func(value string) types.Tag { return types.Tag{TagKey: aws.String("team"), TagValue: &value} }
+	_, err := create(spec, types.KeySpecHmac256, types.KeyUsageTypeGenerateVerifyMac)
+	require.NoError(t, err)
+	_, err = create(spec, types.KeySpecHmac384, types.KeyUsageTypeGenerateVerifyMac)
+	isException(t, err, "MalformedPolicyDocumentException", lockout)
+	made, err := create(tag, types.KeySpecSymmetricDefault, "", team("a"))
+	require.NoError(t, err)
+	_, err = create(tag, types.KeySpecSymmetricDefault, "", team("b"))
+	isException(t, err, "MalformedPolicyDocumentException", lockout)
+	_, err = create(alias, types.KeySpecSymmetricDefault, "")
+	isException(t, err, "MalformedPolicyDocumentException", lockout)
+
+	id := made.KeyMetadata.KeyId
+	put := func(condition string) error {
+		_, err := root.PutKeyPolicy(t.Context(), &kms.PutKeyPolicyInput{KeyId: id, Policy: aws.String(only(condition))})
+		return err
+	}
+	isException(t, put(spec), "MalformedPolicyDocumentException", lockout)
+	isException(t, put(alias), "MalformedPolicyDocumentException", lockout)
+	_, err = root.CreateAlias(t.Context(), &kms.CreateAliasInput{AliasName: aws.String("alias/app"), TargetKeyId: id})
+	require.NoError(t, err)
+	require.NoError(t, put(alias))
+	require.NoError(t, put(tag))
+}

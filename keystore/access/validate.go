@@ -137,12 +137,16 @@ func isService(name string) bool {
 	return strings.Trim(rest, "abcdefghijklmnopqrstuvwxyz0123456789.-") == ""
 }
 
-// AllowsPutKeyPolicy is the lock-out check: whether the caller could replace this policy, once it is the key's, by
-// PutKeyPolicy. A policy that hands PutKeyPolicy over to the caller's account passes, since the account's administrator can
-// always give the permission; one that denies it to the caller does not.
-func (p *Policy) AllowsPutKeyPolicy(c *keystore.Caller, keyARN string) bool {
+// further are the condition keys that the PutKeyPolicy of the lock-out check brings: it is one that asks for that check.
+var further = map[string][]string{"kms:BypassPolicyLockoutSafetyCheck": {"false"}}
+
+// AllowsPutKeyPolicy is the lock-out check: whether the caller could replace policy p, once it is key k's, by PutKeyPolicy.
+// Conditions are asked about this request and about the key as it is, or as it will be made. A policy that hands PutKeyPolicy
+// over to the caller's account passes, since the account's administrator can always give the permission; one that denies it to
+// the caller does not. An error means that there is no answer: the key's aliases, which the policy asks for, cannot be listed.
+func (g *Gate) AllowsPutKeyPolicy(ctx context.Context, c *keystore.Caller, k *keystore.Key, p *Policy) (bool, error) {
 	var e evaluation
-	e.begin(context.Background(), &Request{Caller: c, Action: keystore.ActionPutKeyPolicy, Resource: keyARN}, nil)
+	e.begin(ctx, &Request{Caller: c, Action: keystore.ActionPutKeyPolicy, Key: k, Conditions: further}, g.cfg.Aliases)
 	f := p.asKeyPolicy(&e)
-	return f.deny == nil && (f.allow != nil || f.account != nil)
+	return f.deny == nil && (f.allow != nil || f.account != nil), e.err
 }

@@ -1,7 +1,9 @@
 package access_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,6 +150,14 @@ func TestValidateIdentityPolicy(t *testing.T) {
 
 func TestLockoutCheck(t *testing.T) {
 	deny := `{"Effect":"Deny","Principal":{"AWS":"` + alice + `"},"Action":"kms:PutKeyPolicy","Resource":"*"}`
+	when := func(condition string) string {
+		return `{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*","Condition":` + condition + `}`
+	}
+	unless := func(condition string) string { return strings.Replace(when(condition), "Allow", "Deny", 1) }
+	var unlisted error
+	g := access.New(access.Config{Directory: grants{}, Aliases: func(context.Context, string, keystore.KeyID) ([]string, error) {
+		return []string{"alias/app"}, unlisted
+	}})
 	tests := []struct {
 		name   string
 		policy string
@@ -165,15 +175,32 @@ func TestLockoutCheck(t *testing.T) {
 		{"another key", `{"Statement":{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"` + keyARN + `x"}}`, alice, false},
 		{"this key", `{"Statement":{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"` + keyARN + `"}}`, alice, true},
 		{"without resource", `{"Statement":{"Effect":"Allow","Principal":"*","Action":"kms:*"}}`, alice, false},
+		{"for its spec", policy(when(`{"StringEquals":{"kms:KeySpec":"SYMMETRIC_DEFAULT","kms:KeyUsage":"ENCRYPT_DECRYPT","kms:KeyOrigin":"AWS_KMS"}}`)), alice, true},
+		{"for another spec", policy(when(`{"StringEquals":{"kms:KeySpec":"RSA_2048"}}`)), alice, false},
+		{"unless it is of another spec", policy(allow("*", `"kms:*"`), unless(`{"StringNotEquals":{"kms:KeySpec":"SYMMETRIC_DEFAULT"}}`)), alice, true},
+		{"for its tag", policy(when(`{"StringEquals":{"aws:ResourceTag/Dept":"HR"}}`)), alice, true},
+		{"for another tag", policy(when(`{"StringEquals":{"aws:ResourceTag/Dept":"IT"}}`)), alice, false},
+		{"denied for its tag", policy(allow("*", `"kms:*"`), unless(`{"StringEquals":{"aws:ResourceTag/Dept":"HR"}}`)), alice, false},
+		{"for its alias", policy(when(`{"ForAnyValue:StringEquals":{"kms:ResourceAliases":"alias/app"}}`)), alice, true},
+		{"for another alias", policy(when(`{"ForAnyValue:StringEquals":{"kms:ResourceAliases":"alias/other"}}`)), alice, false},
+		{"for requests that ask for the check", policy(when(`{"Bool":{"kms:BypassPolicyLockoutSafetyCheck":"false"}}`)), alice, true},
+		{"for requests that do not", policy(when(`{"Bool":{"kms:BypassPolicyLockoutSafetyCheck":"true"}}`)), alice, false},
 		{"under a condition that fails", policy(`{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}}`), alice, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p, err := access.ValidatePolicy(tt.policy, account, nil)
 			require.NoError(t, err)
-			assert.Equal(t, tt.want, p.AllowsPutKeyPolicy(caller(tt.caller), keyARN))
+			got, err := g.AllowsPutKeyPolicy(t.Context(), caller(tt.caller), key("the policy before"), p)
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, got)
 		})
 	}
+	unlisted = errors.New("the disk is gone")
+	p, err := access.ValidatePolicy(policy(when(`{"ForAnyValue:StringEquals":{"kms:ResourceAliases":"alias/app"}}`)), account, nil)
+	require.NoError(t, err)
+	_, err = g.AllowsPutKeyPolicy(t.Context(), caller(alice), key(""), p)
+	require.ErrorIs(t, err, unlisted)
 	assert.Equal(t, "The new key policy will not allow you to update the key policy in the future.", access.Lockout().Text)
 	assert.Equal(t, keystore.KindMalformedPolicyDocument, access.Lockout().Kind)
 }

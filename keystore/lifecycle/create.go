@@ -36,7 +36,7 @@ func (s *Service) CreateKey(ctx context.Context, c *keystore.Caller, in *CreateK
 	if err != nil {
 		return nil, err
 	}
-	if k.Policy, err = s.checkPolicy(ctx, c, k.ARN(), in.Policy, in.BypassPolicyLockoutSafetyCheck); err != nil {
+	if k.Policy, err = s.checkPolicy(ctx, c, k, in.Policy, in.BypassPolicyLockoutSafetyCheck); err != nil {
 		return nil, err
 	}
 	switch {

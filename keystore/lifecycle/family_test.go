@@ -390,7 +390,13 @@ func TestWhoMayReplicate(t *testing.T) {
 	elsewhere := p.user("elsewhere", statement("kms:ReplicateKey", "*", `,"Condition":{"StringEquals":{"kms:ReplicaRegion":"ap-south-1"}}`))
 	denied(replicate(elsewhere, lifecycle.ReplicateInput{}), elsewhere, "ReplicateKey", k.ARN())
 	tagless := p.user("tagless", statement("kms:ReplicateKey", "*", ""), statement("kms:CreateKey", "*", `,"Condition":{"StringEquals":{"kms:MultiRegionKeyType":"REPLICA"}}`))
-	denied(replicate(tagless, lifecycle.ReplicateInput{Tags: []keystore.Tag{{Key: "a", Value: "b"}}}), tagless, "TagResource", "*")
+	denied(replicate(tagless, lifecycle.ReplicateInput{Tags: []keystore.Tag{{Key: "a", Value: "b"}}}), tagless, "TagResource", arnAway)
+	tags := func(resource string) string {
+		return statement("kms:TagResource", resource, `,"Condition":{"StringEquals":{"aws:RequestTag/a":"b"}}`)
+	}
+	wrong := p.user("wrong", statement("kms:ReplicateKey", "*", ""), statement("kms:CreateKey", "*", ""), tags(k.ARN()))
+	denied(replicate(wrong, lifecycle.ReplicateInput{Tags: []keystore.Tag{{Key: "a", Value: "b"}}}), wrong, "TagResource", arnAway)
+	tagger := p.user("tagger", statement("kms:ReplicateKey", "*", ""), statement("kms:CreateKey", "*", ""), tags("arn:aws:kms:*:"+account+":key/*"))
 
 	faulty(t, replicate(p.root, lifecycle.ReplicateInput{Policy: "{}"}), keystore.KindMalformedPolicyDocument, "*")
 	faulty(t, replicate(p.root, lifecycle.ReplicateInput{Policy: statement("kms:Encrypt", "*", "")}), keystore.KindMalformedPolicyDocument, "*")
@@ -400,7 +406,7 @@ func TestWhoMayReplicate(t *testing.T) {
 	faulty(t, err, keystore.KindNotFound, "*")
 	assert.Empty(t, p.key(p.root, k.ID).MultiRegion.ReplicaRegions)
 
-	require.NoError(t, replicate(tagless, lifecycle.ReplicateInput{}))
+	require.NoError(t, replicate(tagger, lifecycle.ReplicateInput{Tags: []keystore.Tag{{Key: "a", Value: "b"}}}))
 	p.transit()
 	mover := p.user("mover", statement("kms:UpdatePrimaryRegion", k.ARN(), ""))
 	denied(p.UpdatePrimaryRegion(t.Context(), mover, string(k.ID), away), mover, "UpdatePrimaryRegion", arnAway)

@@ -12,9 +12,9 @@ import (
 // policyName is the one policy that a key has.
 const policyName = "default"
 
-// checkPolicy validates a key policy and makes sure that the caller can still change it, unless that check is bypassed.
+// checkPolicy validates a policy for key k and makes sure that the caller can still change it, unless that check is bypassed.
 // A text of "" is the default policy. It gives the text to store.
-func (s *Service) checkPolicy(ctx context.Context, c *keystore.Caller, keyARN, text string, bypass bool) (string, error) {
+func (s *Service) checkPolicy(ctx context.Context, c *keystore.Caller, k *keystore.Key, text string, bypass bool) (string, error) {
 	if text == "" {
 		return access.DefaultPolicy(c.Account), nil
 	}
@@ -30,8 +30,15 @@ func (s *Service) checkPolicy(ctx context.Context, c *keystore.Caller, keyARN, t
 	if err != nil {
 		return "", err
 	}
-	if !bypass && !p.AllowsPutKeyPolicy(c, keyARN) {
-		return "", access.Lockout()
+	if bypass {
+		return text, nil
+	}
+	may, err := s.cfg.Gate.AllowsPutKeyPolicy(ctx, c, k, p)
+	if err == nil && !may {
+		err = access.Lockout()
+	}
+	if err != nil {
+		return "", err
 	}
 	return text, nil
 }
@@ -108,7 +115,7 @@ func (s *Service) PutKeyPolicy(ctx context.Context, c *keystore.Caller, in *PutK
 		return keystore.Faultf(keystore.KindValidation,
 			"1 validation error detected: Value at 'policy' failed to satisfy constraint: Member must have length greater than or equal to 1")
 	}
-	text, err := s.checkPolicy(ctx, c, k.ARN(), in.Policy, in.BypassPolicyLockoutSafetyCheck)
+	text, err := s.checkPolicy(ctx, c, k, in.Policy, in.BypassPolicyLockoutSafetyCheck)
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func (s *Service) ReplicateKey(ctx context.Context, c *keystore.Caller, in *Repl
 		Description: in.Description, Created: s.now(), State: keystore.Creating, Tags: tags,
 		MultiRegion: &keystore.MultiRegion{PrimaryRegion: k.Region},
 	}
-	if r.Policy, err = s.checkPolicy(ctx, there, r.ARN(), in.Policy, in.BypassPolicyLockoutSafetyCheck); err != nil {
+	if r.Policy, err = s.checkPolicy(ctx, there, r, in.Policy, in.BypassPolicyLockoutSafetyCheck); err != nil {
 		return nil, err
 	}
 	if err := s.insertReplica(ctx, c, k, r); err != nil {
@@ -106,7 +106,7 @@ func (s *Service) mayReplicate(ctx context.Context, there *keystore.Caller, k *k
 	if err := s.admit(ctx, &r); err != nil || len(tags) == 0 {
 		return err
 	}
-	r.Permission = "kms:TagResource"
+	r.Permission, r.Resource = "kms:TagResource", keystore.KeyARN(there.Region, k.Account, k.ID)
 	return s.admit(ctx, &r)
 }
 
