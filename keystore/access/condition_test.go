@@ -45,7 +45,7 @@ func TestOperators(t *testing.T) {
 		"x:text": {"Apple"}, "x:number": {"10"}, "x:date": {"2026-03-01T12:00:00Z"}, "x:bool": {"true"}, "x:binary": {"QmluCg=="},
 		"x:ip": {"203.0.113.9"}, "x:ip6": {"2001:db8::1"}, "x:arn": {"arn:aws:sns:us-west-2:111122223333:topic:a:b"},
 		"x:list": {"red", "green"}, "x:one": {"red"}, "x:star": {"a*c"}, "x:user": {"alice"}, "x:word": {"ten"}, "x:empty": {},
-		"x:endless": {"-Inf"}, "x:epoch": {"1772366400.5"}, "x:blank": {""},
+		"x:Two": {"red"}, "x:TWO": {"green"}, "x:endless": {"-Inf"}, "x:epoch": {"1772366400.5"}, "x:blank": {""},
 	}
 	tests := []struct {
 		condition string
@@ -148,6 +148,10 @@ func TestOperators(t *testing.T) {
 		{`{"ForAnyValue:StringNotEquals":{"x:one":["red"]}}`, false},
 		{`{"ForAnyValue:StringNotEquals":{"x:none":["red"]}}`, false},
 		{`{"StringEquals":{"x:list":"green"}}`, true},
+		{`{"StringEquals":{"x:two":"green"}}`, true}, // names that differ in case alone are one key with several values
+		{`{"StringEquals":{"x:two":"red"}}`, true},
+		{`{"ForAllValues:StringEquals":{"x:two":"red"}}`, false},
+		{`{"ForAllValues:StringEquals":{"x:two":"green"}}`, false},
 		{`{"StringNotEquals":{"x:list":"green"}}`, false},
 		{`{"StringEquals":{"x:user":"${aws:username}"}}`, true},
 		{`{"StringEqualsIgnoreCase":{"x:user":"${aws:username}"}}`, true},

@@ -113,14 +113,14 @@ func (e *evaluation) values(k *condKey, room []string) []string {
 	return out
 }
 
-// brought gives what the service put into the request.
+// brought gives what the service put into the request: of names that differ in case alone, as tags' may, all values.
 func (e *evaluation) brought(name string, room []string) []string {
 	if v, found := e.req.Conditions[name]; found {
 		return append(room, v...)
 	}
 	for known, v := range e.req.Conditions {
 		if strings.EqualFold(known, name) {
-			return append(room, v...)
+			room = append(room, v...)
 		}
 	}
 	return room
