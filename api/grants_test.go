@@ -204,9 +204,19 @@ func TestGrantsAsTheyAreListed(t *testing.T) {
 	assert.False(t, list.Truncated)
 	assert.Nil(t, list.NextMarker)
 	require.Len(t, list.Grants, 2)
-	retirable, err := bob.ListRetirableGrants(t.Context(), &kms.ListRetirableGrantsInput{RetiringPrincipal: &bob.arn})
-	require.Error(t, err, "it needs a permission")
-	assert.Nil(t, retirable)
+	// It needs a permission, about the principal.
+	_, err = bob.ListRetirableGrants(t.Context(), &kms.ListRetirableGrantsInput{RetiringPrincipal: &bob.arn})
+	isException(t, err, "AccessDeniedException", "User: "+bob.arn+" is not authorized to perform: kms:ListRetirableGrants on resource: "+bob.arn+
+		" because no identity-based policy allows the kms:ListRetirableGrants action")
+	reader := a.user(t, "reader", document(own("Allow", "kms:ListRetirableGrants", bob.arn, "")))
+	retirable, err := reader.ListRetirableGrants(t.Context(), &kms.ListRetirableGrantsInput{RetiringPrincipal: &bob.arn})
+	require.NoError(t, err)
+	assert.Len(t, retirable.Grants, 1)
+	_, err = reader.ListRetirableGrants(t.Context(), &kms.ListRetirableGrantsInput{RetiringPrincipal: &alice.arn})
+	isException(t, err, "AccessDeniedException", "*")
+	_, err = reader.ListRetirableGrants(t.Context(), &kms.ListRetirableGrantsInput{RetiringPrincipal: aws.String(account)})
+	isException(t, err, "AccessDeniedException", "User: "+reader.arn+" is not authorized to perform: kms:ListRetirableGrants on resource: "+
+		keystore.RootARN(account)+" because no identity-based policy allows the kms:ListRetirableGrants action")
 	retirable, err = root.ListRetirableGrants(t.Context(), &kms.ListRetirableGrantsInput{RetiringPrincipal: &bob.arn})
 	require.NoError(t, err)
 	require.Len(t, retirable.Grants, 1)

@@ -77,7 +77,12 @@ func (s *Service) ListRetirableGrants(ctx context.Context, c *keystore.Caller, i
 	if err != nil {
 		return nil, "", err
 	}
-	if err := s.admit(ctx, &access.Request{Caller: c, Action: keystore.ActionListRetirableGrants, Resource: "*"}); err != nil {
+	// What is authorised is the retiring principal (API reference, ListRetirableGrants, "Required permissions").
+	resource := retiring
+	if retiring == c.Account {
+		resource = keystore.RootARN(c.Account)
+	}
+	if err := s.admit(ctx, &access.Request{Caller: c, Action: keystore.ActionListRetirableGrants, Resource: resource}); err != nil {
 		return nil, "", err
 	}
 	if retiring == "" {
