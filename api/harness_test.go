@@ -25,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/strongroom/strongroom/api"
@@ -79,6 +80,20 @@ func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ahead += d
+}
+
+// moved is how far the clock is ahead of the real one.
+func (c *clock) moved() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ahead
+}
+
+// between holds a date against what an appliance can have made of its clock since a real time, however long that is ago; ahead is
+// how far the date has to be ahead of the clock. Dates are rounded, and a machine's clock may be set: hence the minute.
+func between(t testing.TB, got, since time.Time, ahead time.Duration) {
+	t.Helper()
+	assert.WithinRange(t, got, since.Add(ahead-time.Minute), time.Now().Add(ahead+time.Minute))
 }
 
 // seen is what an Observer was told.

@@ -37,7 +37,7 @@ func TestBufferedIsOnDiskSoon(t *testing.T) {
 	for range 3 {
 		require.NoError(t, f.Append(t.Context(), event("Encrypt"), false))
 	}
-	require.Eventually(t, func() bool { return len(names(t, dir)) == 3 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(names(t, dir)) == 3 }, time.Minute, time.Millisecond)
 	require.NoError(t, f.Append(t.Context(), event("Encrypt"), false))
 	require.NoError(t, f.Sync(t.Context()))
 	assert.Equal(t, int64(4), whole(t, dir).Records)
@@ -60,7 +60,7 @@ func TestConcurrentAppendsShareASync(t *testing.T) {
 	}
 	// The disk is let go when all wait behind the first.
 	stall := d.stall
-	require.Eventually(t, func() bool { return f.Pending() == 50 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.Pending() == 50 }, time.Minute, time.Millisecond)
 	d.set(func(d *disk) { d.stall = nil })
 	close(stall)
 	require.NoError(t, <-first)
@@ -205,7 +205,7 @@ func TestDiskInTrouble(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, int64(1), r.Records)
 				d.mend()
-				require.Eventually(t, func() bool { return f.Healthy() == nil }, 10*time.Second, time.Millisecond)
+				require.Eventually(t, func() bool { return f.Healthy() == nil }, time.Minute, time.Millisecond)
 				require.NoError(t, f.Append(t.Context(), event("again"), true))
 				require.NoError(t, f.Close())
 				assert.Equal(t, []string{"good", "late", "again"}, names(t, dir))

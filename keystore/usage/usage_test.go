@@ -232,7 +232,7 @@ func TestRunWritesAndEnds(t *testing.T) {
 	require.Eventually(t, func() bool {
 		err := db.View(t.Context(), func(tx keystore.Tx) error { _, err := tx.LastUse(region, w.key.ID); return err })
 		return err == nil
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	cancel()
 	require.NoError(t, <-ended)
 }
