@@ -273,7 +273,7 @@ func TestLostTokenChangesNoState(t *testing.T) {
 
 			tokens.Set(rules...)
 			var fault *keystore.Fault
-			require.Eventually(t, func() bool { return sealOn(b, &h) != nil }, 20*time.Second, 10*time.Millisecond)
+			require.Eventually(t, func() bool { return sealOn(b, &h) != nil }, time.Minute, 10*time.Millisecond)
 			require.ErrorAs(t, sealOn(b, &h), &fault)
 			assert.Equal(t, keystore.KindInvalidState, fault.Kind)
 			assert.Equal(t, "KMS cannot communicate with your CloudHSM cluster", fault.Text, fault.Error())
@@ -287,7 +287,7 @@ func TestLostTokenChangesNoState(t *testing.T) {
 			assert.Equal(t, keystore.Connected, conn)
 
 			tokens.Set()
-			require.Eventually(t, func() bool { return sealOn(b, &h) == nil }, 30*time.Second, 20*time.Millisecond,
+			require.Eventually(t, func() bool { return sealOn(b, &h) == nil }, time.Minute, 20*time.Millisecond,
 				"it works again by itself")
 			found, err := b.DestroyKey(t.Context(), h)
 			require.NoError(t, err)
@@ -311,7 +311,7 @@ func TestStartWithoutTheToken(t *testing.T) {
 	assert.Equal(t, keystore.Connected, s.settled(id).Conn)
 	assert.Equal(t, keystore.KindInvalidState, keystore.KindOf(sealOn(s.backend(id), &h)))
 	tokens.Set()
-	require.Eventually(t, func() bool { return sealOn(s.backend(id), &h) == nil }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return sealOn(s.backend(id), &h) == nil }, time.Minute, 10*time.Millisecond)
 }
 
 func TestStartWithAPINThatWasChangedMeanwhile(t *testing.T) {
