@@ -23,8 +23,12 @@ import (
 	"github.com/strongroom/strongroom/xks/xkstest"
 )
 
-// patient is longer than any answer takes on a busy machine: for tests that are not about the deadline.
-const patient = time.Minute
+// patient is longer than any answer takes on a busy machine: for tests that are not about the deadline. impatient is for
+// those that are: what comes before the answer that never does, connecting above all, must still be over in time.
+const (
+	patient   = time.Minute
+	impatient = 3 * time.Second
+)
 
 func config(p *xkstest.Proxy) client.Config {
 	return client.Config{
@@ -72,8 +76,9 @@ func TestCalls(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, xks.Active, health.Instances[0].Status)
 
+	// Go's transport may give up one that is slow to be done with its request.
 	made, _ := p.Connections()
-	assert.Equal(t, 1, made, "one connection is kept and used again")
+	assert.Less(t, made, len(p.Requests()), "connections are kept and used again")
 	for _, r := range p.Requests() {
 		assert.Equal(t, "application/json", r.Header.Get("Content-Type"))
 		assert.Contains(t, r.Header.Get("Authorization"), "SignedHeaders=host;x-amz-date,", "KMS signs exactly these")
@@ -157,7 +162,8 @@ func TestMalformedAnswers(t *testing.T) {
 }
 
 func TestConnectionFailures(t *testing.T) {
-	short := func(c *client.Config) { c.Timeout = 60 * time.Millisecond }
+	t.Parallel()
+	short := func(c *client.Config) { c.Timeout = impatient }
 	tests := []struct {
 		name   string
 		config func(t *testing.T) client.Config
@@ -224,6 +230,7 @@ func TestConnectionFailures(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			c := dial(t, tt.config(t))
 			_, err := encrypt(c)
 			e := failure(t, err)
@@ -262,9 +269,10 @@ func TestCanceledCaller(t *testing.T) {
 }
 
 func TestTimeoutIsTriedOnceMore(t *testing.T) {
+	t.Parallel()
 	p := xkstest.Start(t)
 	cfg := config(p)
-	cfg.Timeout = 3 * time.Second // the good calls must not overrun on a busy machine
+	cfg.Timeout = impatient
 	c := dial(t, cfg)
 	_, err := encrypt(c)
 	require.NoError(t, err)
@@ -276,47 +284,53 @@ func TestTimeoutIsTriedOnceMore(t *testing.T) {
 
 // A proxy that has stopped answering gets hardly more requests than callers make, and soon none.
 func TestSickProxyIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	var clock atomic.Int64
 	start := time.Now()
 	p := xkstest.Start(t)
 	p.Set(xkstest.Hang())
 	cfg := config(p)
-	cfg.Timeout = 300 * time.Millisecond // connecting gets three quarters of it, and must not overrun
+	cfg.Timeout = impatient
 	cfg.Now = func() time.Time { return start.Add(time.Duration(clock.Load())) }
 	c := dial(t, cfg)
-	skipped := 0
+	together := func(n int) {
+		var wg sync.WaitGroup
+		for range n {
+			wg.Go(func() {
+				_, err := encrypt(c)
+				assert.Equal(t, client.Timeout, client.ClassOf(err), "%v", err)
+			})
+		}
+		wg.Wait()
+	}
+	const enough = 8 // failures to leave the proxy alone
+	together(enough)
+	calls := p.Calls(xks.OpEncrypt)
+	assert.GreaterOrEqual(t, calls, enough)
+	assert.LessOrEqual(t, calls, 2*enough, "each is tried once more at most")
 	for range 100 {
 		_, err := encrypt(c)
 		e := failure(t, err)
-		assert.Equal(t, client.Timeout, e.Class, "%v", err)
-		if e.Skipped {
-			skipped++
-		}
+		require.True(t, e.Skipped)
+		assert.Equal(t, client.Timeout, e.Class, "callers learn what went wrong before")
 	}
-	assert.LessOrEqual(t, p.Calls(xks.OpEncrypt), 16)
-	assert.GreaterOrEqual(t, skipped, 84)
+	assert.Equal(t, calls, p.Calls(xks.OpEncrypt))
 
 	t.Run("one call at a time finds out", func(t *testing.T) {
-		before := p.Calls(xks.OpEncrypt)
 		clock.Add(int64(time.Second))
-		var wg sync.WaitGroup
-		for range 10 {
-			wg.Go(func() { _, _ = encrypt(c) })
-		}
-		wg.Wait()
-		assert.LessOrEqual(t, p.Calls(xks.OpEncrypt), before+1)
+		together(10)
+		assert.Equal(t, calls+1, p.Calls(xks.OpEncrypt))
 	})
 	t.Run("it heals by itself", func(t *testing.T) {
 		p.Set(nil)
 		_, err := encrypt(c)
 		assert.True(t, failure(t, err).Skipped, "the pause has grown")
-		clock.Add(int64(time.Minute))
-		require.Eventually(t, func() bool { _, err := encrypt(c); clock.Add(int64(time.Minute)); return err == nil }, time.Minute, time.Millisecond)
+		clock.Add(int64(time.Second))
+		_, err = encrypt(c)
+		require.NoError(t, err)
 		for range 10 {
 			_, err := encrypt(c)
-			if err != nil { // a real overrun on a busy machine is not what this is about
-				assert.False(t, failure(t, err).Skipped)
-			}
+			require.NoError(t, err)
 		}
 	})
 }
@@ -380,7 +394,7 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	c.Close()
 	var open, running int
-	for range 1000 { // Eventually would count its own goroutine
+	for range 6000 { // Eventually would count its own goroutine
 		_, open = p.Connections()
 		if running = runtime.NumGoroutine(); open == 0 && running <= before {
 			return

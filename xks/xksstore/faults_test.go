@@ -37,7 +37,7 @@ func provoke(t *testing.T, scenario string) error {
 		cfg.RootCAs = xkstest.NewAuthority(t).Pool()
 	case "AWS KMS encounters a socket timeout":
 		p.Set(xkstest.Hang())
-		cfg.Timeout = 30 * time.Millisecond
+		cfg.Timeout = impatient
 	case "Proxy returns a malformed response":
 		p.Set(xkstest.Reply(200, "<html>"))
 	default:

@@ -1,7 +1,6 @@
 package xkstest
 
 import (
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -150,23 +149,6 @@ func SpoilDecrypt(change func(*xks.DecryptResponse)) Fault {
 		change(&r)
 		x.Write(http.StatusOK, r.Encode())
 	})
-}
-
-// Closed is an address of the loop-back interface where nothing listens.
-func Closed(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("listen: %v", err)
-	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err == nil {
-		err = l.Close()
-	}
-	if err != nil {
-		t.Fatalf("close: %v", err)
-	}
-	return fmt.Sprintf("https://localhost:%s", port)
 }
 
 // Silent accepts TCP connections and never says a word; with http it answers plain HTTP to everything.

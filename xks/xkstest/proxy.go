@@ -58,8 +58,7 @@ type Proxy struct {
 	metadata xks.MetadataResponse
 	calls    map[xks.Operation]int
 	conns    int // ever opened
-	open     int
-	idle     map[net.Conn]bool
+	open     map[net.Conn]http.ConnState
 	requests []Request
 }
 
@@ -74,7 +73,7 @@ type Request struct {
 // Start starts an honest proxy. Options change the TLS configuration before it listens.
 func Start(t testing.TB, options ...func(*Authority, *tls.Config)) *Proxy {
 	t.Helper()
-	p := &Proxy{t: t, Authority: NewAuthority(t), release: make(chan struct{}), calls: map[xks.Operation]int{}, idle: map[net.Conn]bool{}}
+	p := &Proxy{t: t, Authority: NewAuthority(t), release: make(chan struct{}), calls: map[xks.Operation]int{}, open: map[net.Conn]http.ConnState{}}
 	p.verifier = sigv4.Verifier{
 		Service: xks.Service, Now: time.Now, AllowUnsignedAmz: true,
 		Keys: sigv4.NewCache(sigv4.SecretsFunc(func(_ context.Context, id string) ([]byte, error) {
@@ -119,15 +118,12 @@ func Start(t testing.TB, options ...func(*Authority, *tls.Config)) *Proxy {
 func (p *Proxy) count(conn net.Conn, state http.ConnState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.idle, conn)
-	switch state {
-	case http.StateIdle:
-		p.idle[conn] = true
-	case http.StateNew:
+	if state == http.StateNew {
 		p.conns++
-		p.open++
-	case http.StateClosed, http.StateHijacked:
-		p.open--
+	}
+	p.open[conn] = state
+	if state == http.StateClosed || state == http.StateHijacked {
+		delete(p.open, conn)
 	}
 }
 
@@ -163,7 +159,7 @@ func (p *Proxy) Calls(op xks.Operation) int {
 func (p *Proxy) Connections() (made, open int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.conns, p.open
+	return p.conns, len(p.open)
 }
 
 // Requests gives everything that was sent, in order of arrival.
@@ -306,16 +302,24 @@ func (x *Exchange) Decrypt() (xks.DecryptResponse, error) {
 // Address is the proxy's address without scheme.
 func (p *Proxy) Address() string { return strings.TrimPrefix(p.Endpoint, "https://") }
 
-// Stop ends the proxy: nothing listens at its endpoint any more, and open connections are cut.
-func (p *Proxy) Stop() {
-	_ = p.server.Close() // what it closes is the client's to notice
-}
-
 // CloseIdle closes every connection that carries no request now.
 func (p *Proxy) CloseIdle() {
+	p.closeConnections(func(s http.ConnState) bool { return s == http.StateIdle })
+}
+
+// CloseConnections closes every connection, whatever it carries: what comes then comes over a new one.
+func (p *Proxy) CloseConnections() { p.closeConnections(func(http.ConnState) bool { return true }) }
+
+func (p *Proxy) closeConnections(which func(http.ConnState) bool) {
+	var chosen []net.Conn
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	for conn := range p.idle {
+	for conn, state := range p.open {
+		if which(state) {
+			chosen = append(chosen, conn)
+		}
+	}
+	p.mu.Unlock()
+	for _, conn := range chosen {
 		_ = conn.Close() // that is the point
 	}
 }

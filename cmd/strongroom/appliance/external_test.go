@@ -241,7 +241,7 @@ func (w *ward) fail(t *testing.T, scenario string) {
 	case "AWS KMS cannot establish a TLS connection":
 		w.stranger.Store(true)
 		w.spareWrong.Store(true)
-		w.proxy.CloseIdle()
+		w.proxy.CloseConnections() // the watch over the store's health may be using one right now
 	case "AWS KMS encounters a socket timeout":
 		both(xkstest.Hang())
 	case "Proxy returns a malformed response":
@@ -413,7 +413,7 @@ func TestExternalConnectionErrorCodes(t *testing.T) {
 		"garbage": {func(p *xkstest.Proxy, _ *atomic.Bool) { p.Set(xkstest.Garbage()) }, types.ConnectionErrorCodeTypeXksProxyInvalidResponse},
 		"internal": {func(p *xkstest.Proxy, _ *atomic.Bool) { p.Set(xkstest.Refuse(xks.InternalException)) },
 			types.ConnectionErrorCodeTypeXksProxyInvalidResponse},
-		"certificate": {func(p *xkstest.Proxy, stranger *atomic.Bool) { stranger.Store(true); p.CloseIdle() },
+		"certificate": {func(p *xkstest.Proxy, stranger *atomic.Bool) { stranger.Store(true); p.CloseConnections() },
 			types.ConnectionErrorCodeTypeXksProxyInvalidTlsConfiguration},
 		"gone": {func(p *xkstest.Proxy, _ *atomic.Bool) { p.Stop() }, types.ConnectionErrorCodeTypeXksProxyNotReachable},
 		"all key managers unavailable": {func(p *xkstest.Proxy, _ *atomic.Bool) { p.SetHealth(unhealthy) },
