@@ -98,6 +98,7 @@ func (k *Keys) Create(ctx context.Context, id string, usage Usage) (Key, error) 
 	k.mu.Lock()
 	k.known[id] = e
 	delete(k.absent, id)
+	k.noteLocked(id)
 	k.mu.Unlock()
 	return e.describe(id, s), nil
 }
@@ -179,6 +180,7 @@ func (k *Keys) Delete(ctx context.Context, id string) error {
 	}
 	k.mu.Lock()
 	delete(k.known, id)
+	k.noteLocked(id)
 	k.mu.Unlock()
 	return k.drop(ctx, id)
 }
@@ -212,8 +214,13 @@ func missing(id string, s Settings) Key {
 }
 
 // List describes every key on the token that an external key id can name, and every row without an object. It reads
-// the whole token, and makes the requests that follow see what it saw.
+// the whole token, and makes the requests that follow see what it saw, but for keys that came or went meanwhile.
 func (k *Keys) List(ctx context.Context) ([]Key, error) {
+	k.mu.Lock()
+	if k.passes++; k.passes == 1 {
+		k.changed = map[string]struct{}{}
+	}
+	k.mu.Unlock()
 	byID := map[string][]hsm.Object{}
 	err := k.cfg.Token.Objects(ctx, func(o hsm.Object) error {
 		if !o.IsKey() || reserved(o.Label) {
@@ -228,12 +235,22 @@ func (k *Keys) List(ctx context.Context) ([]Key, error) {
 		}
 		return nil
 	})
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.passes--
 	if err != nil {
 		return nil, fmt.Errorf("list external keys: %w", err)
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	return k.learnLocked(byID), nil
+}
+
+// learnLocked remembers what a pass over the token saw, and describes it. Of ids that changed meanwhile, what is known is
+// the newer.
+func (k *Keys) learnLocked(byID map[string][]hsm.Object) []Key {
 	clear(k.absent)
+	for id := range k.changed {
+		delete(byID, id)
+	}
 	keys := make([]Key, 0, len(byID))
 	for id, objects := range byID {
 		e, err := choose(objects)
@@ -247,6 +264,12 @@ func (k *Keys) List(ctx context.Context) ([]Key, error) {
 		}
 		keys = append(keys, e.describe(id, k.settingsLocked(id)))
 	}
+	for id := range k.changed {
+		if e := k.known[id]; e != nil {
+			keys = append(keys, e.describe(id, k.settingsLocked(id)))
+			byID[id] = []hsm.Object{e.object}
+		}
+	}
 	for id, s := range k.settings {
 		if byID[id] == nil {
 			delete(k.known, id)
@@ -254,7 +277,7 @@ func (k *Keys) List(ctx context.Context) ([]Key, error) {
 		}
 	}
 	slices.SortFunc(keys, func(a, b Key) int { return strings.Compare(a.ID, b.ID) })
-	return keys, nil
+	return keys
 }
 
 func (e *entry) describe(id string, s Settings) Key {

@@ -175,5 +175,6 @@ func (k *Keys) forget(id string, e *entry) {
 	defer k.mu.Unlock()
 	if k.known[id] == e {
 		delete(k.known, id)
+		k.noteLocked(id)
 	}
 }

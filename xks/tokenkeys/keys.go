@@ -62,6 +62,9 @@ type Keys struct {
 	looking  map[string]*lookup // searches in progress
 	settings map[string]Settings
 	probe    *hsm.KeyRef // the test key; nil until it is found or made
+	// While a pass over the token is under way, what is known of these ids is newer than what it saw.
+	passes  int
+	changed map[string]struct{}
 
 	admin sync.Mutex // held by Create, Delete and the setters: one change at a time
 
@@ -198,6 +201,13 @@ func (k *Keys) resolve(ctx context.Context, id string) (*entry, Settings, error)
 	}
 	e, err := k.find(ctx, id)
 	return e, s, err
+}
+
+// noteLocked keeps a pass over the token that is under way from undoing what just became known of an id.
+func (k *Keys) noteLocked(id string) {
+	if k.passes > 0 {
+		k.changed[id] = struct{}{}
+	}
 }
 
 func (k *Keys) settingsLocked(id string) Settings {

@@ -33,6 +33,7 @@ func open(t testing.TB, change func(*tokenkeys.Config)) (*tokenkeys.Keys, *hsm.T
 	keys, err := tokenkeys.Open(context.Background(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(keys.Close)
+	<-keys.Ready() // what a test changes on the token is not half seen
 	return keys, token
 }
 
@@ -250,6 +251,7 @@ func TestSettingsSurvive(t *testing.T) {
 
 	again, err := tokenkeys.Open(ctx, tokenkeys.Config{Token: token, Store: store})
 	require.NoError(t, err)
+	t.Cleanup(again.Close)
 	_, err = again.Encrypt(ctx, "a", []byte("p"), nil)
 	assert.Equal(t, xks.InvalidStateException, xks.NameOf(err))
 	_, err = again.Encrypt(ctx, "b", []byte("p"), nil)
@@ -295,6 +297,8 @@ func TestCreateIsNamedByARowFirst(t *testing.T) {
 	spoilt := &spoiltToken{Token: token}
 	keys, err := tokenkeys.Open(ctx, tokenkeys.Config{Token: spoilt, Store: store})
 	require.NoError(t, err)
+	t.Cleanup(keys.Close)
+	<-keys.Ready()
 
 	spoilt.generate = func() error {
 		rows, err := store.Load(ctx)
@@ -367,6 +371,8 @@ func TestTokenFailures(t *testing.T) {
 	token := &spoiltToken{Token: hsmtest.SoftHSM(t, "xks").Open("xks")}
 	keys, err := tokenkeys.Open(ctx, tokenkeys.Config{Token: token})
 	require.NoError(t, err)
+	t.Cleanup(keys.Close)
+	<-keys.Ready()
 	create(t, keys, "a")
 	sealed, err := keys.Encrypt(ctx, "a", []byte("p"), nil)
 	require.NoError(t, err)
@@ -424,6 +430,7 @@ func TestProbeKeyIsMadeOnceAndFoundAgain(t *testing.T) {
 	require.NoError(t, keys.Probe(ctx))
 	again, err := tokenkeys.Open(ctx, tokenkeys.Config{Token: token})
 	require.NoError(t, err)
+	t.Cleanup(again.Close)
 	require.NoError(t, again.Probe(ctx))
 	found, err := token.FindLabel(ctx, "strongroom:xks-probe")
 	require.NoError(t, err)
@@ -582,6 +589,61 @@ func (s *slowToken) FindLabel(ctx context.Context, label string) ([]hsm.Object, 
 
 func (s *slowToken) Objects(context.Context, func(hsm.Object) error) error { return nil }
 
+// A pass over the token may see keys that are deleted, and miss some that are made, before it is over.
+func TestChangesDuringAPass(t *testing.T) {
+	ctx := context.Background()
+	token := &pausedToken{Token: hsmtest.SoftHSM(t, "xks").Open("xks"), seen: make(chan struct{}, 1), proceed: make(chan struct{}, 1)}
+	token.proceed <- struct{}{} // the pass at the start
+	keys, err := tokenkeys.Open(ctx, tokenkeys.Config{Token: token})
+	require.NoError(t, err)
+	t.Cleanup(keys.Close)
+	<-keys.Ready()
+	<-token.seen
+	for _, id := range []string{"stays", "goes", "gone-by-another"} {
+		create(t, keys, id)
+	}
+
+	listed := make(chan []tokenkeys.Key)
+	go func() {
+		list, err := keys.List(ctx)
+		assert.NoError(t, err)
+		listed <- list
+	}()
+	<-token.seen
+	require.NoError(t, keys.Delete(ctx, "goes"))
+	create(t, keys, "comes")
+	found, err := token.FindLabel(ctx, "gone-by-another")
+	require.NoError(t, err)
+	_, err = token.Token.Destroy(ctx, found[0].KeyRef)
+	require.NoError(t, err)
+	_, err = keys.Encrypt(ctx, "gone-by-another", []byte("p"), nil)
+	require.Equal(t, xks.KeyNotFoundException, xks.NameOf(err))
+	token.proceed <- struct{}{}
+
+	problems := map[string]string{}
+	for _, key := range <-listed {
+		problems[key.ID] = key.Problem
+	}
+	assert.Equal(t, map[string]string{"stays": "", "comes": "", "gone-by-another": "no object on the token"}, problems)
+	for id, want := range map[string]xks.ErrorName{"stays": "", "comes": "", "goes": xks.KeyNotFoundException, "gone-by-another": xks.KeyNotFoundException} {
+		_, err := keys.Metadata(ctx, id)
+		assert.Equal(t, want, xks.NameOf(err), id)
+	}
+}
+
+// pausedToken tells when a pass over it has seen all objects, and holds the pass there.
+type pausedToken struct {
+	*hsm.Token
+	seen, proceed chan struct{}
+}
+
+func (p *pausedToken) Objects(ctx context.Context, fn func(hsm.Object) error) error {
+	err := p.Token.Objects(ctx, fn)
+	p.seen <- struct{}{}
+	<-p.proceed
+	return err
+}
+
 // After the pass at the start no key is searched for, nor after the token was lost; an id that several keys answer to is
 // still refused, and a key that comes later is still found.
 func TestFirstUseNeedsNoSearch(t *testing.T) {
@@ -594,7 +656,8 @@ func TestFirstUseNeedsNoSearch(t *testing.T) {
 	}
 	generate(t, token, "one", "twice", hsm.AES256, hsm.UseEncrypt|hsm.UseDecrypt)
 	generate(t, token, "two", "twice", hsm.AES256, hsm.UseEncrypt|hsm.UseDecrypt)
-	keys, err := tokenkeys.Open(ctx, tokenkeys.Config{Token: token})
+	now := time.Now() // an id that was looked for in vain is remembered for as long as this stands still
+	keys, err := tokenkeys.Open(ctx, tokenkeys.Config{Token: token, Now: func() time.Time { return now }})
 	require.NoError(t, err)
 	t.Cleanup(keys.Close)
 	<-keys.Ready()
