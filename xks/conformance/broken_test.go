@@ -144,7 +144,7 @@ var broken = []struct {
 		}
 	}), []string{"decrypt.ciphertext", "decrypt.iv", "decrypt.tag", "decrypt.aad", "decrypt.no-aad", "decrypt.metadata", "decrypt.metadata-as-aad",
 		"decrypt.iv-length", "decrypt.tag-length"}},
-	{"wrong integrity value", rewriting("/encrypt", `"ciphertextDataIntegrityValue":"...`, `"ciphertextDataIntegrityValue":"AAA`), []string{"cdiv.value", "cdiv.round-trip"}},
+	{"wrong integrity value", rewriting("/encrypt", `"ciphertextDataIntegrityValue":"[^"]*"`, `"ciphertextDataIntegrityValue":"`+strings.Repeat("A", 43)+`="`), []string{"cdiv.value", "cdiv.round-trip"}},
 	{"short tag", rewriting("/encrypt", `"authenticationTag":"[^"]*"`, `"authenticationTag":"AAAA"`), []string{"encrypt.round-trip", "encrypt.plaintext-4300",
 		"encrypt.aad-8192", "encrypt.fresh", "cdiv.value", "cdiv.round-trip", "decrypt.ciphertext", "decrypt.iv", "decrypt.tag", "decrypt.aad", "decrypt.no-aad",
 		"decrypt.metadata", "decrypt.metadata-as-aad", "decrypt.aad-absent-is-empty", "decrypt.iv-length", "decrypt.tag-length", "decrypt.metadata-length",

@@ -51,6 +51,8 @@ func ourProxy(t *testing.T, b breakage) conformance.Config {
 	ctx := context.Background()
 	keys, err := tokenkeys.Open(ctx, tokenkeys.Config{Token: hsmtest.SoftHSM(t, "xks").Open("xks")})
 	require.NoError(t, err)
+	t.Cleanup(keys.Close)
+	<-keys.Ready()
 	for id, usage := range map[string]tokenkeys.Usage{
 		"key": tokenkeys.UseBoth, "disabled": tokenkeys.UseBoth, "encrypt-only": tokenkeys.UseEncrypt, "decrypt-only": tokenkeys.UseDecrypt,
 	} {

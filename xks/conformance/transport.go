@@ -101,21 +101,19 @@ func commonName(ctx context.Context, s *session) error {
 	return fmt.Errorf("the CN is %q, the endpoint %q", cn, host)
 }
 
+// keepAlive wants some connection to be used again. Not every one: this side may give one up as well.
 func keepAlive(ctx context.Context, s *session) error {
-	for range 2 {
-		if _, err := s.send(ctx, request{op: xks.OpHealth, body: s.healthBody(xks.KMSHealthCheck)}); err != nil {
+	reused := false // the connection that the answer came over
+	trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }}
+	for range 8 {
+		if _, err := s.send(httptrace.WithClientTrace(ctx, trace), request{op: xks.OpHealth, body: s.healthBody(xks.KMSHealthCheck)}); err != nil {
 			return err
 		}
+		if reused {
+			return nil
+		}
 	}
-	reused := false
-	trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }}
-	if _, err := s.send(httptrace.WithClientTrace(ctx, trace), request{op: xks.OpHealth, body: s.healthBody(xks.KMSHealthCheck)}); err != nil {
-		return err
-	}
-	if !reused {
-		return errors.New("the proxy closed the connection after an answer")
-	}
-	return nil
+	return errors.New("the proxy closed the connection after every answer")
 }
 
 func pathChecks() []Check {

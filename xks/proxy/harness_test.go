@@ -57,6 +57,8 @@ func tokenKeys(t testing.TB) *tokenkeys.Keys {
 	t.Helper()
 	keys, err := tokenkeys.Open(context.Background(), tokenkeys.Config{Token: hsmtest.SoftHSM(t, "xks").Open("xks")})
 	require.NoError(t, err)
+	t.Cleanup(keys.Close)
+	<-keys.Ready()
 	for _, id := range []string{"key-1", "key-2", "key-3", "key-4", "key-5"} {
 		_, err := keys.Create(context.Background(), id, tokenkeys.UseBoth)
 		require.NoError(t, err)
