@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -134,6 +135,11 @@ func TestStopWhileStarting(t *testing.T) {
 // A terminal that is closed leaves nothing behind either.
 func TestHangUp(t *testing.T) {
 	t.Parallel()
+	// Whoever runs the tests under nohup has them ignore the signal, and what they start with them. One that they catch they
+	// do not hand down.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	defer signal.Stop(caught)
 	r := newRig(t)
 	r.start()
 	p := r.process
