@@ -237,6 +237,8 @@ func TestActionAndResourceElements(t *testing.T) {
 		{"multi-Region keys only", `"Action":"kms:*","Resource":"arn:aws:kms:*:*:key/mrk-*"`, "kms:Encrypt", false},
 		{"no resource", `"Action":"kms:*"`, "kms:Encrypt", false},
 		{"no action", `"Resource":"*"`, "kms:Encrypt", false},
+		{"an empty NotAction is none", `"NotAction":[],"Resource":"*"`, "kms:Encrypt", false},
+		{"an empty NotResource is none", `"Action":"kms:*","NotResource":[]`, "kms:Encrypt", false},
 		{"variable", `"Action":"kms:*","Resource":"arn:aws:kms:${aws:RequestedRegion}:${aws:PrincipalAccount}:key/*"`, "kms:Encrypt", true},
 		{"variable without a value", `"Action":"kms:*","Resource":"*${aws:PrincipalTag/team}*"`, "kms:Encrypt", false},
 		{"variable with a default", `"Action":"kms:*","Resource":"arn:aws:kms:${aws:PrincipalTag/region, 'us-west-2'}:*"`, "kms:Encrypt", true},

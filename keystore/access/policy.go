@@ -41,7 +41,7 @@ type Statement struct {
 	allResources bool
 
 	conditions []condition
-	inert      bool // lacks an action or a resource: AWS stores such a statement, and it does nothing
+	inert      bool // names no action or no resource: AWS stores such a statement, and it does nothing
 }
 
 // The versions of the policy language. Variables exist in the newer one only.
@@ -119,7 +119,8 @@ func compileStatement(n *node, vars bool) (*Statement, error) {
 	if s.notPrincipal && s.Effect == Allow {
 		return nil, errors.New("a NotPrincipal needs Effect Deny")
 	}
-	s.inert = !seen["Action"] && !seen["NotAction"] || !seen["Resource"] && !seen["NotResource"]
+	// An empty list names nothing, and with Not everything: it counts as missing.
+	s.inert = len(s.actions) == 0 || len(s.resources) == 0
 	return s, nil
 }
 

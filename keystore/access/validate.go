@@ -40,7 +40,7 @@ func ValidatePolicy(text string, account string, principalExists func(arn string
 		return nil, malformed("Syntax errors in policy: %s.", err).Because(err)
 	}
 	for _, s := range p.Statements {
-		if !s.hasPrincipal {
+		if len(s.principals) == 0 {
 			return nil, malformed("Syntax errors in policy: statement %d: Principal is missing.", s.Index)
 		}
 		for i := range s.principals {

@@ -37,6 +37,8 @@ func TestValidatePolicy(t *testing.T) {
 		{"old version", `{"Version":"2008-10-17","Statement":` + `{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"}}`, ""},
 		{"without resource", with(`"Action":"kms:*"`), ""},
 		{"without action", with(`"Resource":"*"`), ""},
+		{"no action in the list", with(`"Action":[],"Resource":"*"`), ""},
+		{"no resource in the list", with(`"Action":"kms:*","Resource":[]`), ""},
 		{"NotAction and NotResource", with(`"NotAction":"kms:Delete*","NotResource":"x"`), ""},
 		{"Latin-1", with(`"Sid":"Schlüssel","Action":"kms:*","Resource":"*"`), ""},
 
@@ -59,6 +61,9 @@ func TestValidatePolicy(t *testing.T) {
 		{"effect in lower case", `{"Statement":{"Effect":"allow"}}`, syntax + "statement 1: Effect must be Allow or Deny."},
 		{"sid", with(`"Sid":7`), syntax + "statement 1: Sid must be a string."},
 		{"no principal", `{"Statement":{"Effect":"Allow","Action":"kms:*","Resource":"*"}}`, syntax + "statement 1: Principal is missing."},
+		{"no principal in the list", principal(`{"AWS":[]}`), syntax + "statement 1: Principal is missing."},
+		{"no principal in the object", principal(`{}`), syntax + "statement 1: Principal is missing."},
+		{"no principal to spare", `{"Statement":{"Effect":"Deny","NotPrincipal":{"AWS":[]},"Action":"kms:*","Resource":"*"}}`, syntax + "statement 1: Principal is missing."},
 		{"both principals", `{"Statement":{"Effect":"Deny","Principal":"*","NotPrincipal":"*"}}`, syntax + "statement 1: Principal and NotPrincipal exclude each other."},
 		{"both actions", with(`"Action":"*","NotAction":"*"`), syntax + "statement 1: Action and NotAction exclude each other."},
 		{"both resources", with(`"Resource":"*","NotResource":"*"`), syntax + "statement 1: Resource and NotResource exclude each other."},
@@ -138,6 +143,7 @@ func TestValidateIdentityPolicy(t *testing.T) {
 		"fine":        {own("Allow", `"kms:*"`, "*"), ""},
 		"principal":   {policy(allow("*", `"kms:*"`)), keystore.KindMalformedPolicyDocument},
 		"no resource": {`{"Statement":{"Effect":"Allow","Action":"kms:*"}}`, keystore.KindMalformedPolicyDocument},
+		"no action":   {`{"Statement":{"Effect":"Allow","NotAction":[],"Resource":"*"}}`, keystore.KindMalformedPolicyDocument},
 		"no JSON":     {`x`, keystore.KindMalformedPolicyDocument},
 		"too long":    {strings.Repeat(" ", access.MaxKeyPolicy+1), keystore.KindLimitExceeded},
 	} {
