@@ -41,6 +41,12 @@ func (in *ImportInput) checkImport(now time.Time) error {
 // checkFor holds a request against its key: asymmetric and HMAC keys have one material for life, so that nothing can be said
 // about which one it is.
 func (in *ImportInput) checkFor(k *keystore.Key) error {
+	if replicaOf(k) && len(k.Materials) == 0 {
+		// A replica whose deletion was scheduled and cancelled before it knew its primary's material is still being made: what
+		// came now would be its own.
+		creating := keystore.Permit(keystore.ActionImportKeyMaterial, keystore.Creating)
+		return creating.Fault(k)
+	}
 	if k.Spec == keystore.SymmetricDefault {
 		if in.ImportType == importNew && replicaOf(k) {
 			return keystore.Faultf(keystore.KindUnsupportedOperation,
