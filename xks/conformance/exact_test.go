@@ -75,13 +75,15 @@ func oldHTTP(next http.Handler) http.Handler {
 
 // dyingAfter refuses health once a request was longer than n bytes.
 func dyingAfter(n int) breakage {
-	var dead atomic.Bool
-	return refusing(xks.InternalException, func(r *http.Request, body string) bool {
-		if len(body) > n {
-			dead.Store(true)
-		}
-		return dead.Load() && strings.HasSuffix(r.URL.Path, "/health")
-	})
+	return breakage{handler: func(next http.Handler) http.Handler {
+		var dead atomic.Bool // this proxy
+		return refusing(xks.InternalException, func(r *http.Request, body string) bool {
+			if len(body) > n {
+				dead.Store(true)
+			}
+			return dead.Load() && strings.HasSuffix(r.URL.Path, "/health")
+		}).handler(next)
+	}}
 }
 
 // exact are proxies that are wrong in one respect, with all the checks that see it.

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// grace is how long after its time a call may still be sent.
+	// grace is how long after its time a call may still be sent; longer where the proxy may take longer.
 	grace = time.Second
 	// giveUp is how many failures in a row, with no success ever, end a step.
 	giveUp    = 200
@@ -247,7 +247,7 @@ func (c *caller) one(ctx context.Context, w *worker, t *tally, k int64, due time
 		case <-ctx.Done():
 			return
 		}
-	} else if -wait > grace {
+	} else if -wait > max(grace, c.o.Timeout) {
 		w.unsent++
 		return
 	}
