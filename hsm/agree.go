@@ -14,6 +14,7 @@ var agreeCurves = map[Kind]ecdh.Curve{ECP256: ecdh.P256(), ECP384: ecdh.P384(), 
 // that is what the operation is for, by way of a session object.
 func (t *Token) Agree(ctx context.Context, ref KeyRef, peer []byte) ([]byte, error) {
 	const op = "C_DeriveKey"
+	peer = append([]byte(nil), peer...) // a call that is given up may still read it
 	var secret []byte
 	err := t.repeat(ctx, op, func(ctx context.Context) error {
 		c := t.core
@@ -31,7 +32,7 @@ func (t *Token) Agree(ctx context.Context, ref KeyRef, peer []byte) ([]byte, err
 				return failf(op, SessionLost, "the token was logged in to anew meanwhile")
 			}
 			secret, err = call(ctx, c, s, op, func(raw Session) ([]byte, error) {
-				return deriveSecret(raw, e.object, append([]byte(nil), peer...), size)
+				return deriveSecret(raw, e.object, peer, size)
 			})
 			return err
 		})

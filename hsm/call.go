@@ -30,19 +30,33 @@ func inside[T any](ctx context.Context, c *core, s *lease, op string, fn func(Se
 	}()
 	timer := time.NewTimer(c.deadline(op))
 	var zero T
-	select {
-	case r := <-done:
-		timer.Stop()
+	finish := func(r result) (T, error) {
 		if r.err != nil {
 			s.dirty = true
 			return zero, fail(op, r.err)
 		}
 		return r.value, nil
+	}
+	select {
+	case r := <-done:
+		timer.Stop()
+		return finish(r)
 	case <-timer.C:
+		select {
+		case r := <-done: // in time; it was this process that stood still
+			return finish(r)
+		default:
+		}
 		s.dirty, s.hangs = true, over
 		c.countStuck(&counted, over)
 		return zero, &Error{Op: op, Class: Timeout, Err: errOverrun}
 	case <-ctx.Done():
+		select {
+		case r := <-done:
+			timer.Stop()
+			return finish(r)
+		default:
+		}
 		s.dirty, s.hangs = true, over
 		c.spawn(func() {
 			defer timer.Stop()

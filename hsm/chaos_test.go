@@ -2,6 +2,7 @@ package hsm_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -75,7 +76,7 @@ func TestChaos(t *testing.T) {
 	for _, key := range keys {
 		assert.Equal(t, 1, count(found, key.Label))
 	}
-	require.Eventually(t, func() bool { return token.Stats().Stuck == 0 }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return token.Stats().Stuck == 0 }, time.Minute, 10*time.Millisecond)
 }
 
 func count(all []string, one string) int {
@@ -131,7 +132,8 @@ func orderInChaos(t *testing.T, token *hsm.Token, over <-chan struct{}) []hsm.Ke
 			return append(open, ref)
 		}
 		n, destroying := token.Destroy(context.Background(), ref)
-		if !failsForTheToken(t, destroying) || destroying != nil {
+		// A call that was given up may make its key yet, after a search for it.
+		if !failsForTheToken(t, destroying) || destroying != nil || errors.Is(err, hsm.Timeout) {
 			open = append(open, ref)
 			continue
 		}

@@ -219,6 +219,9 @@ func call[T any](ctx context.Context, c *core, s *lease, op string, fn func(Sess
 	if c.tooManyStuck() {
 		return zero, failf(op, Stuck, "%d calls hang", c.stuck.Load())
 	}
+	if s.hanging() {
+		return zero, failf(op, Stuck, "an earlier call on the session hangs")
+	}
 	if !c.gate.enter() {
 		return zero, failf(op, SessionLost, "the token is being opened anew")
 	}

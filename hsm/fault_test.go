@@ -38,7 +38,7 @@ func roundTrip(token *hsm.Token, key hsm.KeyRef) error {
 func eventually(t *testing.T, fn func() error) {
 	t.Helper()
 	var err error
-	ok := assert.Eventually(t, func() bool { err = fn(); return err == nil }, 30*time.Second, 20*time.Millisecond)
+	ok := assert.Eventually(t, func() bool { err = fn(); return err == nil }, time.Minute, 20*time.Millisecond)
 	if !ok {
 		t.Fatalf("last error: %v", err)
 	}
@@ -130,9 +130,9 @@ func TestComesBackUnused(t *testing.T) {
 	cfg.HealthInterval = 50 * time.Millisecond
 	token := f.OpenConfig(cfg)
 	f.Set("gone sticky")
-	require.Eventually(t, func() bool { return !token.Stats().Healthy }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return !token.Stats().Healthy }, time.Minute, 10*time.Millisecond)
 	f.Set()
-	require.Eventually(t, func() bool { return token.Stats().Healthy }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return token.Stats().Healthy }, time.Minute, 10*time.Millisecond)
 }
 
 // TestDirectoryAway: SoftHSM2's own way of losing a token.
@@ -223,13 +223,14 @@ func impatient(t *testing.T, f *hsmtest.Faults) (*hsm.Token, hsm.KeyRef) {
 	require.NoError(t, err)
 	key := hsmtest.AES(t, patient, "key")
 	require.NoError(t, patient.Close())
-	cfg.CallTimeout = 400 * time.Millisecond
+	cfg.CallTimeout = 2 * time.Second
 	token := f.OpenConfig(cfg)
 	require.NoError(t, roundTrip(token, key))
 	return token, key
 }
 
 func TestHang(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	f := hsmtest.Fault(t, "a")
 	token, key := impatient(t, f)
@@ -247,11 +248,12 @@ func TestHang(t *testing.T) {
 	require.Equal(t, 2, token.Stats().Stuck)
 
 	f.Set()
-	require.Eventually(t, func() bool { return token.Stats().Stuck == 0 }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return token.Stats().Stuck == 0 }, time.Minute, 10*time.Millisecond)
 	require.NoError(t, roundTrip(token, key))
 }
 
 func TestTooManyHang(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	f := hsmtest.Fault(t, "a")
 	token, key := impatient(t, f)
@@ -260,7 +262,7 @@ func TestTooManyHang(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := token.Seal(ctx, key, nil, []byte("x"), nil)
 		return hsm.ClassOf(err) == hsm.Stuck
-	}, 20*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	stuck := token.Stats().Stuck
 	var wg sync.WaitGroup
 	for range 32 {
@@ -274,7 +276,7 @@ func TestTooManyHang(t *testing.T) {
 
 	f.Set()
 	eventually(t, func() error { return roundTrip(token, key) })
-	require.Eventually(t, func() bool { return token.Stats().Stuck == 0 }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return token.Stats().Stuck == 0 }, time.Minute, 10*time.Millisecond)
 }
 
 func TestCallerGoesAway(t *testing.T) {
@@ -380,6 +382,7 @@ func TestHotPath(t *testing.T) {
 // TestHangThenLoss: a token that hangs and loses its login comes back when the
 // call that hangs returns, and no sooner: nothing is torn down under it.
 func TestHangThenLoss(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	f := hsmtest.Fault(t, "a")
 	token, key := impatient(t, f)
@@ -394,7 +397,7 @@ func TestHangThenLoss(t *testing.T) {
 	require.Zero(t, f.Calls()["C_Finalize"])
 	f.Set()
 	eventually(t, func() error { return roundTrip(token, key) })
-	require.Eventually(t, func() bool { return token.Stats().Stuck == 0 }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return token.Stats().Stuck == 0 }, time.Minute, 10*time.Millisecond)
 }
 
 // TestOpenGivenUp: a caller who does not wait for a login leaves nothing behind.

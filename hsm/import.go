@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -72,13 +73,36 @@ func (t *Token) ImportPrivate(ctx context.Context, order Template, pkcs8 []byte)
 }
 
 func (c *core) create(ctx context.Context, s *lease, template func(all bool) []Attribute) (Handle, error) {
-	return call(ctx, c, s, "C_CreateObject", func(raw Session) (Handle, error) {
-		h, err := raw.CreateObject(template(true))
+	// Copies: a call that is given up may still read them when their owner has
+	// wiped his, and would make a key of zeros.
+	full, short := cloneValues(template(true)), cloneValues(template(false))
+	wipe := func() { clearValues(full); clearValues(short) }
+	h, err := call(ctx, c, s, "C_CreateObject", func(raw Session) (Handle, error) {
+		defer wipe()
+		h, err := raw.CreateObject(full)
 		if refusesTemplate(err) {
-			h, err = raw.CreateObject(template(false))
+			h, err = raw.CreateObject(short)
 		}
 		return h, err
 	})
+	if !s.hanging() { // the call may not have been made at all
+		wipe()
+	}
+	return h, err
+}
+
+func cloneValues(attrs []Attribute) []Attribute {
+	out := make([]Attribute, len(attrs))
+	for i, a := range attrs {
+		out[i] = Attribute{Type: a.Type, Value: bytes.Clone(a.Value)}
+	}
+	return out
+}
+
+func clearValues(attrs []Attribute) {
+	for _, a := range attrs {
+		clear(a.Value)
+	}
 }
 
 // privateKey is a private key as PKCS#11 attributes.

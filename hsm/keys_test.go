@@ -187,7 +187,7 @@ func TestDestroyedElsewhere(t *testing.T) {
 			require.NoError(t, os.Remove(file))
 		}
 	}
-	require.Eventually(t, func() bool { return errors.Is(roundTrip(token, key), hsm.KeyMissing) }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return errors.Is(roundTrip(token, key), hsm.KeyMissing) }, time.Minute, 10*time.Millisecond)
 	require.NoError(t, token.Health(context.Background()))
 }
 

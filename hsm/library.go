@@ -23,6 +23,8 @@ type Library struct {
 
 	mu    sync.Mutex // guards what follows
 	cores map[string]*core
+	// left are cores that were closed while calls of theirs hung in the module.
+	left []*core
 	// lastReinit and reinitPause say when the module may be initialised anew.
 	lastReinit  time.Time
 	reinitPause time.Duration
@@ -142,8 +144,13 @@ func (l *Library) share(ctx context.Context, cfg Config, slot uint, info TokenIn
 	if err != nil {
 		return nil, err
 	}
+	if l.leftInside(id) {
+		c.quit()
+		return nil, failf("open token", Stuck, "calls from before it was closed are still inside the module")
+	}
 	if err := l.firstLogin(ctx, c); err != nil {
 		c.stop(ctx)
+		l.leave(c)
 		return nil, err
 	}
 	c.start()
@@ -270,16 +277,21 @@ func bounded[T any](ctx context.Context, l *Library, timeout time.Duration, op s
 		l.inside.Add(-1)
 		done <- result{v, err}
 	}()
-	var zero T
+	var r result
 	select {
-	case r := <-done:
-		if r.err != nil {
-			return zero, fail(op, r.err)
-		}
-		return r.value, nil
+	case r = <-done:
 	case <-ctx.Done():
-		return zero, &Error{Op: op, Class: Timeout, Err: context.Cause(ctx)}
+		select {
+		case r = <-done: // in time; it was this process that stood still
+		default:
+			return r.value, &Error{Op: op, Class: Timeout, Err: context.Cause(ctx)}
+		}
 	}
+	if r.err != nil {
+		var zero T
+		return zero, fail(op, r.err)
+	}
+	return r.value, nil
 }
 
 var errOverrun = errors.New("the call overran its deadline")

@@ -133,12 +133,19 @@ func TestSearchOutlivesItsCaller(t *testing.T) {
 	f := hsmtest.Fault(t, "a")
 	token, keys := someKeys(t, f, 1)
 	require.NoError(t, token.Health(t.Context())) // a session is open
-	f.Set("slow C_FindObjectsInit 500 times 1")
+	f.Set("hang C_FindObjectsInit times 1")
 	f.ResetCalls()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err := token.Seal(ctx, keys[0], nil, []byte("x"), nil)
-	require.Error(t, err)
+	given := make(chan error, 1)
+	go func() {
+		_, err := token.Seal(ctx, keys[0], nil, []byte("x"), nil)
+		given <- err
+	}()
+	called(t, f, "C_FindObjectsInit") // the search is on the token when its caller goes
+	cancel()
+	require.ErrorIs(t, <-given, context.Canceled)
+	f.Set()
 	eventually(t, func() error {
 		if token.Stats().CachedKeys == 0 {
 			return fmt.Errorf("not found yet")

@@ -33,6 +33,20 @@ type lease struct {
 	hangs chan struct{}
 }
 
+// hanging reports whether a call that its borrower gave up is still under way
+// on the session. Then no other call may be made on it.
+func (s *lease) hanging() bool {
+	if s.hangs == nil {
+		return false
+	}
+	select {
+	case <-s.hangs:
+		return false
+	default:
+		return true
+	}
+}
+
 func newPool(ceiling int, open func(context.Context) (*lease, error), end func(*lease)) *Pool {
 	return &Pool{open: open, end: end, ceiling: ceiling, bound: ceiling}
 }

@@ -84,7 +84,7 @@ func TestPoolShrinks(t *testing.T) {
 		assert.NoError(t, err)
 		got <- s
 	}()
-	require.Eventually(t, func() bool { total, _ := p.Counts(); return total == 2 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { total, _ := p.Counts(); return total == 2 }, time.Minute, time.Millisecond)
 	p.Return(a)
 	require.Same(t, a, <-got)
 }
@@ -107,7 +107,7 @@ func TestPoolGenerations(t *testing.T) {
 		}
 		waiting <- err
 	}()
-	require.Eventually(t, func() bool { total, _ := p.Counts(); return total == 2 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { total, _ := p.Counts(); return total == 2 }, time.Minute, time.Millisecond)
 	p.Reset(2, 2)
 	require.NoError(t, <-waiting, "who waited gets a session of the new generation")
 	p.Return(old)

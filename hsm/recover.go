@@ -30,6 +30,9 @@ func (c *core) login(ctx context.Context) error {
 	if err == nil {
 		err = c.showWell(ctx, keeper)
 	}
+	if err != nil && keeper.hanging() {
+		return err // its sessions are closed before the next login, when the call is over
+	}
 	if err != nil {
 		// Nothing stays logged in on a token that is not in use.
 		_, closing := c.inspect(ctx, nil, "C_CloseAllSessions", func(Session) (any, error) {

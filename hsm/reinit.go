@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -62,6 +63,9 @@ func (l *Library) reinitLocked(ctx context.Context, timeout time.Duration) error
 	if l.inside.Load() != 0 {
 		return failf(op, Stuck, "a call without a session is still inside the module")
 	}
+	if l.leftInside("") {
+		return failf(op, Stuck, "calls of a token that was closed are still inside the module")
+	}
 	for _, c := range cores {
 		c.down(failf(op, SessionLost, "the module is being initialised anew"))
 	}
@@ -85,6 +89,26 @@ func (l *Library) openCores() []*core {
 	return out
 }
 
+// leave takes note of a core that is given up, if calls of it are still inside
+// the module: nothing may be torn down under them.
+func (l *Library) leave(c *core) {
+	if c.gate.inside.Load() == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.left = append(l.left, c)
+}
+
+// leftInside reports whether such calls are still inside: of the token of an
+// identity, or of any token for "".
+func (l *Library) leftInside(id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.left = slices.DeleteFunc(l.left, func(c *core) bool { return c.gate.inside.Load() == 0 })
+	return slices.ContainsFunc(l.left, func(c *core) bool { return id == "" || c.id == id })
+}
+
 func openGates(cores []*core) {
 	for _, c := range cores {
 		c.gate.open()
@@ -100,6 +124,9 @@ func (l *Library) Close(ctx context.Context) error {
 	defer l.unlock()
 	if n := len(l.openCores()); n != 0 {
 		return failf("C_Finalize", Busy, "%d tokens are still open", n)
+	}
+	if l.inside.Load() != 0 || l.leftInside("") {
+		return failf("C_Finalize", Stuck, "calls are still inside the module")
 	}
 	if !l.ready.Load() {
 		return nil

@@ -53,12 +53,17 @@ func (t *Token) Close() error {
 		return nil
 	}
 	c := t.core
-	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.CallTimeout)
-	defer cancel()
-	if err := c.lib.lock(ctx); err != nil {
+	// Another token of the module may be making a key pair. A handle that was
+	// not given back would keep the login, and the PIN, for ever.
+	wait, done := context.WithTimeout(context.Background(), closeTimeouts*c.cfg.CallTimeout)
+	defer done()
+	if err := c.lib.lock(wait); err != nil {
+		t.closed.Store(false)
 		return err
 	}
 	defer c.lib.unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.CallTimeout)
+	defer cancel()
 	c.lib.mu.Lock()
 	c.refs--
 	last := c.refs < 0
@@ -69,8 +74,13 @@ func (t *Token) Close() error {
 	if !last {
 		return nil
 	}
+	defer c.lib.leave(c)
 	return c.retire(ctx)
 }
+
+// closeTimeouts is how many call deadlines closing waits for its turn: longer
+// than a token takes for a key pair, and not so long as one that hangs.
+const closeTimeouts = 3
 
 // repeat runs an operation that may be run again, and runs it once more if it
 // failed for reasons of session or token that are put right by then.

@@ -172,6 +172,12 @@ func tokenDirs(dir string) map[string]bool {
 	return out
 }
 
+// quiet is how often tokens are looked at in the background, if a test does not
+// want it otherwise: never. On a slow machine the look of ten seconds would come
+// in between, use up a fault that is to hit the test's own call, be counted
+// among its calls, or hold a session.
+const quiet = 24 * time.Hour
+
 // Config returns what opens the token of a label.
 func (s *Tokens) Config(label string) hsm.Config {
 	s.t.Helper()
@@ -179,7 +185,7 @@ func (s *Tokens) Config(label string) hsm.Config {
 	if !ok {
 		s.t.Fatalf("no token %q was made", label)
 	}
-	return hsm.Config{Selector: hsm.Selector{Module: s.Module, Label: name}, PIN: hsm.NewSecret(PIN)}
+	return hsm.Config{Selector: hsm.Selector{Module: s.Module, Label: name}, PIN: hsm.NewSecret(PIN), HealthInterval: quiet}
 }
 
 // Open opens the token of a label until the test ends.

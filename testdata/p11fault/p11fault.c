@@ -94,6 +94,10 @@ struct rule {
 #define MAX_OBJECTS 65536
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+/* Read by every call into the real module, written while sessions are closed
+   under their users: real modules free them, also beneath a call that runs. It
+   comes after mutex, and nobody asks for mutex who has it. */
+static pthread_rwlock_t inside = PTHREAD_RWLOCK_INITIALIZER;
 static struct functions *real;
 static struct functions_3_2 *real_3_2; /* NULL: the module in front of which this one stands has none */
 static struct functions list;
@@ -277,11 +281,13 @@ static void lose_sessions(void)
 {
 	W slots[256], n = 256, i;
 
-	if (((W (*)(unsigned char, W *, W *))real->fn[I_GetSlotList])(1, slots, &n) != OK)
-		return;
-	for (i = 0; i < n; i++)
-		((W (*)(W))real->fn[I_CloseAllSessions])(slots[i]);
-	open_sessions = 0;
+	pthread_rwlock_wrlock(&inside);
+	if (((W (*)(unsigned char, W *, W *))real->fn[I_GetSlotList])(1, slots, &n) == OK) {
+		for (i = 0; i < n; i++)
+			((W (*)(W))real->fn[I_CloseAllSessions])(slots[i]);
+		open_sessions = 0;
+	}
+	pthread_rwlock_unlock(&inside);
 }
 
 /* What a token that went away answers; its module is still there. */
@@ -563,6 +569,7 @@ static void *where(int fn)
 	static W w_##name(P##args) \
 	{ \
 		W a[] = {N##args}, rv = OK, after = OK; \
+		void *to; \
 		if (before(I_##name, a, &rv, &after)) \
 			return rv; \
 		if (handle) \
@@ -571,7 +578,10 @@ static void *where(int fn)
 			a[3 % args] = to_real(a[3 % args]); \
 		if (I_##name == I_GetSlotList) \
 			a[0] &= 0xff; \
-		rv = ((W (*)(P##args))where(I_##name))(A##args); \
+		to = where(I_##name); \
+		pthread_rwlock_rdlock(&inside); \
+		rv = ((W (*)(P##args))to)(A##args); \
+		pthread_rwlock_unlock(&inside); \
 		if (rv == OK && made) \
 			*(W *)a[made ? made - 1 : 0] = from_real(*(W *)a[made ? made - 1 : 0]); \
 		return finish(I_##name, rv, after, a); \
