@@ -116,8 +116,10 @@ func TestSignatures(t *testing.T) {
 	require.NoError(t, err)
 	root := sigv4.Credential{AccessKeyID: a.root.AccessKeyID, Secret: []byte(a.root.Secret)}
 	type sign func(r *http.Request, body []byte)
-	with := func(cred sigv4.Credential, region, service string, at time.Time) sign {
-		return func(r *http.Request, body []byte) { sigv4.SignRequest(r, body, cred, region, service, at) }
+	with := func(cred sigv4.Credential, region, service string, ahead time.Duration) sign {
+		return func(r *http.Request, body []byte) {
+			sigv4.SignRequest(r, body, cred, region, service, time.Now().Add(ahead))
+		}
 	}
 	after := func(change func(r *http.Request)) sign {
 		return func(r *http.Request, body []byte) {
@@ -131,14 +133,14 @@ func TestSignatures(t *testing.T) {
 		sign               sign
 		exception, message string
 	}{
-		"good":               {with(root, region, "kms", time.Now()), "", ""},
-		"four minutes old":   {with(root, region, "kms", time.Now().Add(-4*time.Minute)), "", ""},
-		"six minutes old":    {with(root, region, "kms", time.Now().Add(-6*time.Minute)), "InvalidSignatureException", "Signature expired: "},
-		"six minutes ahead":  {with(root, region, "kms", time.Now().Add(6*time.Minute)), "InvalidSignatureException", "Signature not yet current: "},
-		"another Region":     {with(root, "eu-west-1", "kms", time.Now()), "InvalidSignatureException", "Credential should be scoped to a valid Region, not 'eu-west-1'."},
-		"another service":    {with(root, region, "s3", time.Now()), "InvalidSignatureException", "Credential should be scoped to correct service: 'kms'."},
-		"wrong secret":       {with(sigv4.Credential{AccessKeyID: root.AccessKeyID, Secret: []byte("wrong")}, region, "kms", time.Now()), "InvalidSignatureException", mismatch},
-		"unknown access key": {with(sigv4.Credential{AccessKeyID: "AKIAUNKNOWNUNKNOWN22", Secret: root.Secret}, region, "kms", time.Now()), "UnrecognizedClientException", "The security token included in the request is invalid."},
+		"good":               {with(root, region, "kms", 0), "", ""},
+		"four minutes old":   {with(root, region, "kms", -4*time.Minute), "", ""},
+		"six minutes old":    {with(root, region, "kms", -6*time.Minute), "InvalidSignatureException", "Signature expired: "},
+		"six minutes ahead":  {with(root, region, "kms", 6*time.Minute), "InvalidSignatureException", "Signature not yet current: "},
+		"another Region":     {with(root, "eu-west-1", "kms", 0), "InvalidSignatureException", "Credential should be scoped to a valid Region, not 'eu-west-1'."},
+		"another service":    {with(root, region, "s3", 0), "InvalidSignatureException", "Credential should be scoped to correct service: 'kms'."},
+		"wrong secret":       {with(sigv4.Credential{AccessKeyID: root.AccessKeyID, Secret: []byte("wrong")}, region, "kms", 0), "InvalidSignatureException", mismatch},
+		"unknown access key": {with(sigv4.Credential{AccessKeyID: "AKIAUNKNOWNUNKNOWN22", Secret: root.Secret}, region, "kms", 0), "UnrecognizedClientException", "The security token included in the request is invalid."},
 		"another body":       {after(func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(`[]`)) }), "InvalidSignatureException", mismatch},
 		"another operation":  {after(func(r *http.Request) { r.Header.Set("X-Amz-Target", "TrentService.CreateKey") }), "InvalidSignatureException", mismatch},
 		"a query":            {after(func(r *http.Request) { r.URL.RawQuery = "a=b" }), "InvalidSignatureException", mismatch},
