@@ -49,7 +49,7 @@ func newDev() *cobra.Command {
 	fl.StringSliceVar(&f.regions, "region", []string{"us-east-1"}, "Regions, the first is the default")
 	fl.StringVar(&f.account, "account", "000000000000", "account number")
 	fl.StringVar(&f.module, "module", "", "SoftHSM2's library (default: looked for)")
-	fl.DurationVar(&f.xksTimeout, "xks-timeout", 0, "how long external key stores' proxies may take to answer (default: AWS's 250ms)")
+	fl.DurationVar(&f.xksTimeout, "xks-timeout", 0, "how long external key stores' proxies, this one too, may take to answer (default: AWS's 250ms)")
 	fl.BoolVar(&f.quiet, "quiet", false, "print nothing but problems")
 	cmd.AddCommand(newDevAdvance(), newDevXKSFault(),
 		group("hold", "Keep something from happening", newDevHold("Keep stores in CONNECTING, and multi-Region keys in Creating and Updating", admin.PathHold, "held")),
@@ -87,6 +87,7 @@ func runDev(ctx context.Context, f *devFlags, out, errOut io.Writer) (err error)
 	a, err := appliance.Open(starting, appliance.Options{
 		Config: setup.Config, Clock: setup.Clock, Mover: setup.Clock, Faults: setup.Faults(), Logger: newLogger(errOut, setup.Config.Log),
 		Version: version(), Create: true, Locked: true, Names: dev.Flags(), Hook: crashHook(os.Getenv(crashVariable)),
+		ProxyDeadline: setup.ProxyDeadline(),
 	})
 	if err != nil {
 		return err

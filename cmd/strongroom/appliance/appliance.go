@@ -52,6 +52,8 @@ type Options struct {
 	Clock   keystore.Clock // nil is the real time
 	Mover   Mover          // nil: the clock cannot be moved
 	Faults  Faults         // nil: the XKS proxy does not misbehave
+	// ProxyDeadline is how long a call of the XKS proxy may take; 0 is what KMS leaves it: proxy.DefaultDeadline.
+	ProxyDeadline time.Duration
 	// Hook is called between every two steps of making and deleting keys; nil outside tests of crashes.
 	Hook func(step string)
 	// Create makes database, vault key and root principal where they are missing. Without it, what is missing is an error.

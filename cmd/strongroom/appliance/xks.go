@@ -19,7 +19,7 @@ func (a *Appliance) openProxy(ctx context.Context) error {
 	if a.cfg.XKS.Listen == "" {
 		return nil
 	}
-	a.proxy = proxy.New(proxy.Config{Recorder: proxy.RecorderFunc(a.recordXKS), Logger: a.log})
+	a.proxy = proxy.New(proxy.Config{Recorder: proxy.RecorderFunc(a.recordXKS), Logger: a.log, Deadline: a.opts.ProxyDeadline})
 	return a.openRealms(ctx)
 }
 

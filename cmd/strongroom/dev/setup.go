@@ -21,7 +21,8 @@ type Options struct {
 	Regions                     []string
 	Account                     string
 	Module                      string // SoftHSM2's library; "" looks for it
-	// ExternalTimeout bounds one attempt of a call to an external key store's proxy; 0 is AWS's 250 ms.
+	// ExternalTimeout bounds one attempt of a call to an external key store's proxy; 0 is AWS's 250 ms. The appliance's own
+	// proxy takes no longer.
 	ExternalTimeout time.Duration
 }
 
@@ -31,8 +32,9 @@ type Setup struct {
 	Config *config.Config
 	Clock  *Clock
 
-	module string
-	kept   *kept
+	module   string
+	kept     *kept
+	deadline time.Duration
 }
 
 // Names of tokens in the configuration and in dev.json.
@@ -46,11 +48,15 @@ func clusterToken(i int) string { return fmt.Sprintf("cluster-%d", i+1) }
 // EnvFile is the path of dev.env.
 func (s *Setup) EnvFile() string { return filepath.Join(s.Dir, "dev.env") }
 
+// ProxyDeadline is how long a call of the appliance's own XKS proxy may take, so that whoever waits for ExternalTimeout is
+// answered; 0 where nothing was said of that.
+func (s *Setup) ProxyDeadline() time.Duration { return s.deadline }
+
 func (s *Setup) file(name string) string { return filepath.Join(s.Dir, name) }
 
 // Prepare makes what is missing in the directory and keeps what is there. The caller holds the directory's lock.
 func Prepare(ctx context.Context, o Options) (*Setup, error) {
-	s := &Setup{Dir: o.Dir}
+	s := &Setup{Dir: o.Dir, deadline: o.ExternalTimeout * 4 / 5} // as 200 ms are to KMS's 250
 	if err := o.plausible(); err != nil {
 		return nil, err
 	}
