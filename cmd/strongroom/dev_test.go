@@ -13,18 +13,17 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/strongroom/strongroom/api/sigv4"
-	"github.com/strongroom/strongroom/cmd/strongroom/admin"
 )
 
 // The variables that dev.env promises are there, and what they name is too.
@@ -155,32 +154,23 @@ func TestShutdownFinishesCalls(t *testing.T) {
 	ctx := context.Background()
 	r := newRig(t)
 	control := shim(t, r)
+	log := filepath.Join(t.TempDir(), "calls")
+	r.env = append(r.env, "P11FAULT_LOG="+log)
 	r.start()
-	key, err := r.kms.CreateKey(ctx, &kms.CreateKeyInput{})
+	pair := &kms.CreateKeyInput{KeySpec: types.KeySpecEccNistP256, KeyUsage: types.KeyUsageTypeSignVerify}
+	_, err := r.kms.CreateKey(ctx, pair) // for the first one the appliance finds out what the token can do
 	require.NoError(t, err)
-	_, err = r.kms.Encrypt(ctx, &kms.EncryptInput{KeyId: key.KeyMetadata.KeyId, Plaintext: []byte("a")})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(control, []byte("slow C_Encrypt 1500\n"), 0o600))
-	onToken := func() bool {
-		return slices.ContainsFunc(r.status(ctx).Tokens, func(k admin.Token) bool { return k.InUse > 0 })
-	}
+	require.NoError(t, os.WriteFile(control, []byte("slow C_GenerateKeyPair 1500\n"), 0o600))
+	require.NoError(t, os.Remove(log))
 	answer := make(chan error, 1)
-	for seen, answered := false, true; !seen; {
-		if answered { // or so slow is this machine that the last one was over before anybody looked
-			answered = false
-			go func() {
-				_, err := r.kms.Encrypt(ctx, &kms.EncryptInput{KeyId: key.KeyMetadata.KeyId, Plaintext: []byte("a")})
-				answer <- err
-			}()
-		}
-		seen = onToken()
-		select {
-		case err := <-answer:
-			require.NoError(t, err)
-			seen, answered = false, true
-		default:
-		}
-	}
+	go func() {
+		_, err := r.kms.CreateKey(ctx, pair)
+		answer <- err
+	}()
+	require.Eventually(t, func() bool { // nothing else makes key pairs: it is this call that is on the token
+		calls, err := os.ReadFile(log)
+		return err == nil && strings.Contains(string(calls), "C_GenerateKeyPair\n")
+	}, time.Minute, time.Millisecond)
 	p := r.process
 	r.process = nil
 	require.NoError(t, p.end(syscall.SIGTERM), p.printed())
