@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -194,7 +195,9 @@ func kills(t *testing.T) int {
 func TestKill(t *testing.T) {
 	ctx := context.Background()
 	// The external store's proxy is the appliance's own: it must be at the same address after each start.
-	r := newRig(t, "--xks-addr", freeAddress(t), "--xks-timeout", "20s")
+	address, err := freeAddress()
+	require.NoError(t, err)
+	r := newRig(t, "--xks-addr", address, "--xks-timeout", "20s")
 	r.start()
 	m := newModel(ctx, r)
 	n := kills(t)
@@ -217,19 +220,20 @@ func TestKill(t *testing.T) {
 	witness(t, r.dir)
 }
 
+// nextPort goes round the ports that freeAddress gives, so that no two tests get the same.
+var nextPort atomic.Uint32
+
 // freeAddress is one where nothing listens. Its port is below those that the kernel gives out by itself, so that nobody's
-// connection has it while the appliance is away.
-func freeAddress(t *testing.T) string {
+// connection and no other test's appliance has it while the one that it is for is away.
+func freeAddress() (string, error) {
+	var err error
 	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(10_000)))
-		if err != nil {
-			continue
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+(uint32(os.Getpid())+nextPort.Add(1))%10_000)); err == nil {
+			return l.Addr().String(), l.Close()
 		}
-		require.NoError(t, l.Close())
-		return l.Addr().String()
 	}
-	require.Fail(t, "no free port was found")
-	return ""
+	return "", fmt.Errorf("no free port was found: %w", err)
 }
 
 // change is what a worker knows of one thing: what was last acknowledged, and what was asked after that without an answer.

@@ -19,7 +19,8 @@ import (
 // awsCLI is the distribution's AWS CLI. Others that may be in the PATH are of other versions.
 const awsCLI = "/usr/bin/aws"
 
-// TestScenarios runs testdata/scenarios. Besides testscript's own commands they have:
+// TestScenarios runs testdata/scenarios. In FREE_ADDRESS they have an address where nothing listens, and nothing will by
+// itself. Besides testscript's own commands they have:
 //
 //	start [flags]      run `strongroom dev --dir appliance` and wait until it is ready; the variables of dev.env are set,
 //	                   and TRUST is the trust anchor's text as it stands in a JSON string
@@ -56,6 +57,11 @@ func setupScenario(env *testscript.Env) error {
 			_ = r.end(syscall.SIGKILL)
 		}
 	})
+	address, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	env.Setenv("FREE_ADDRESS", address)
 	env.Vars = append(env.Vars, raceOptions())
 	env.Setenv("AWS_PAGER", "")
 	env.Setenv("AWS_MAX_ATTEMPTS", "1")
