@@ -37,9 +37,17 @@ func mistaken(format string, args ...any) error { return mistake{fmt.Errorf(form
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	out := &output{w: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		c.RunE = group("completion", "").RunE
+	}
 	called, err := root.ExecuteContextC(ctx)
+	if err == nil && out.err != nil { // what was to be said did not arrive, as on a full disk
+		err = failure{out.err}
+	}
 	if err == nil {
 		return exitOK
 	}
@@ -54,6 +62,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stderr, "strongroom: %s; see %s --help\n", strings.TrimSpace(strings.SplitN(err.Error(), "\n", 2)[0]), called.CommandPath())
 	return exitUsage
+}
+
+// output is standard output, with the first failure to write to it.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
 }
 
 func newRoot() *cobra.Command {

@@ -65,13 +65,20 @@ func newAuditVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if r.Segments == 0 && l.log != "" {
+				return fmt.Errorf("audit log: there is none in %s", l.log)
+			}
 			out := cmd.OutOrStdout()
 			if l.json {
 				if err := printJSON(out, r); err != nil {
 					return err
 				}
 			} else {
-				fmt.Fprintf(out, "%d records in %d files, %d to %d; the last has SHA-256 %s\n", r.Records, r.Segments, r.First, r.Last, r.LastHash)
+				fmt.Fprintf(out, "%d records in %d files", r.Records, r.Segments)
+				if r.Records > 0 {
+					fmt.Fprintf(out, ", %d to %d; the last has SHA-256 %s", r.First, r.Last, r.LastHash)
+				}
+				fmt.Fprintln(out)
 				for _, b := range r.Breaks {
 					fmt.Fprintf(out, "%s line %d: %s\n", b.Segment, b.Line, b.What)
 				}
@@ -106,7 +113,7 @@ func newAuditTail() *cobra.Command {
 				return err
 			}
 			if l.json {
-				return printJSON(cmd.OutOrStdout(), records)
+				return printJSON(cmd.OutOrStdout(), append([]json.RawMessage{}, records...))
 			}
 			rows := [][]string{{"TIME", "EVENT", "CALLER", "ERROR", "RESOURCES"}}
 			for _, raw := range records {
