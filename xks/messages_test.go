@@ -302,6 +302,7 @@ func FuzzDecoders(f *testing.F) {
 	health := xks.HealthResponse{FleetSize: 1, Instances: []xks.Instance{{ID: "1", Status: xks.Active}}}
 	metadata := xks.MetadataResponse{KeySpec: "AES_256", KeyUsage: []string{"ENCRYPT"}, KeyStatus: xks.KeyEnabled}
 	for _, seed := range [][]byte{
+		[]byte(`{"plaintext":"YQ==","encryptionAlgorithm":"AES_GCM","requestMetadata":{"awsPrincipalArn":"","kmsKeyArn":"","kmsOperation":"","kmsRequestId":""}}`),
 		encrypt.Encode(), decrypt.Encode(), health.Encode(), metadata.Encode(), []byte(`{"errorName":"a","errorMessage":"b"}`),
 		[]byte(`{"a":{"b":[{"c":"\"}"}]},"plaintext":"\u0059Q==","requestMetadata":{"kmsOperation":null}}`), []byte(`{"":0}`), []byte(`{"a":1,"b":tru`),
 	} {

@@ -234,13 +234,18 @@ func checkParts(r *DecryptRequest) error {
 	return nil
 }
 
-func (m *RequestMetadata) appendTo(o *members) {
+// appendTo appends what the operation requires, empty or not, and the rest where it says something.
+func (m *RequestMetadata) appendTo(o *members, op Operation) {
 	o.name("requestMetadata")
 	inner := members{b: append(o.b, '{')}
-	inner.optionalText("awsPrincipalArn", m.PrincipalARN)
+	if m.PrincipalARN != "" || op != OpHealth {
+		inner.text("awsPrincipalArn", m.PrincipalARN)
+	}
 	inner.optionalText("awsSourceVpc", m.SourceVPC)
 	inner.optionalText("awsSourceVpce", m.SourceVPCE)
-	inner.optionalText("kmsKeyArn", m.KMSKeyARN)
+	if m.KMSKeyARN != "" || op == OpEncrypt || op == OpDecrypt {
+		inner.text("kmsKeyArn", m.KMSKeyARN)
+	}
 	inner.text("kmsOperation", m.KMSOperation)
 	inner.text("kmsRequestId", m.KMSRequestID)
 	inner.optionalText("kmsViaService", m.ViaService)
@@ -248,14 +253,14 @@ func (m *RequestMetadata) appendTo(o *members) {
 }
 
 // Encode gives the request as one line of JSON.
-func (r *HealthRequest) Encode() []byte { return encodeOnlyMetadata(&r.Metadata) }
+func (r *HealthRequest) Encode() []byte { return encodeOnlyMetadata(&r.Metadata, OpHealth) }
 
 // Encode gives the request as one line of JSON.
-func (r *MetadataRequest) Encode() []byte { return encodeOnlyMetadata(&r.Metadata) }
+func (r *MetadataRequest) Encode() []byte { return encodeOnlyMetadata(&r.Metadata, OpMetadata) }
 
-func encodeOnlyMetadata(m *RequestMetadata) []byte {
+func encodeOnlyMetadata(m *RequestMetadata, op Operation) []byte {
 	o := members{b: append(make([]byte, 0, 512), '{')}
-	m.appendTo(&o)
+	m.appendTo(&o, op)
 	return append(o.b, '}')
 }
 
@@ -263,7 +268,7 @@ func encodeOnlyMetadata(m *RequestMetadata) []byte {
 func (r *EncryptRequest) Encode() []byte {
 	size := 1024 + base64Strict.EncodedLen(len(r.Plaintext)) + base64Strict.EncodedLen(len(r.AAD))
 	o := members{b: append(make([]byte, 0, size), '{')}
-	r.Metadata.appendTo(&o)
+	r.Metadata.appendTo(&o, OpEncrypt)
 	o.bytes("plaintext", r.Plaintext)
 	o.text("encryptionAlgorithm", AlgorithmAESGCM)
 	o.optionalBytes("additionalAuthenticatedData", r.AAD)
@@ -277,7 +282,7 @@ func (r *EncryptRequest) Encode() []byte {
 func (r *DecryptRequest) Encode() []byte {
 	size := 1024 + base64Strict.EncodedLen(len(r.Ciphertext)) + base64Strict.EncodedLen(len(r.AAD))
 	o := members{b: append(make([]byte, 0, size), '{')}
-	r.Metadata.appendTo(&o)
+	r.Metadata.appendTo(&o, OpDecrypt)
 	o.bytes("ciphertext", r.Ciphertext)
 	o.optionalBytes("ciphertextMetadata", r.CiphertextMetadata)
 	o.text("encryptionAlgorithm", AlgorithmAESGCM)
