@@ -146,8 +146,11 @@ func appendHeader(b []byte, r *http.Request, name string) ([]byte, bool) {
 	b = append(b, name...)
 	b = append(b, ':')
 	switch name {
-	case "host":
+	case "host", ":authority":
 		// net/http keeps Host (HTTP/2: ":authority") out of the header map.
+		if name != "host" && r.ProtoMajor < 2 {
+			return b, false
+		}
 		host := r.Host
 		if host == "" && r.URL != nil {
 			host = r.URL.Host

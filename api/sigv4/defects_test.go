@@ -1,6 +1,9 @@
 package sigv4_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"strings"
 	"testing"
@@ -209,6 +212,29 @@ func TestDateHeader(t *testing.T) {
 		edit("date;host", "host")(t, r)
 		assert.Contains(t, requireKind(t, sigv4.Unsigned, check(verifier(), r, "")).Text, "'Date' must be")
 	})
+}
+
+// Over HTTP/2 the host may be signed by the name that it has there.
+func TestAuthorityOfHTTP2(t *testing.T) {
+	signed := func() *http.Request {
+		r := goodRequest(t)
+		r.ProtoMajor, r.ProtoMinor = 2, 0
+		hash := func(text string) string { sum := sha256.Sum256([]byte(text)); return hex.EncodeToString(sum[:]) }
+		const list = ":authority;x-amz-date;x-amz-target"
+		canonical := "POST\n/\n\n:authority:localhost:8080\nx-amz-date:20150830T123600Z\nx-amz-target:TrentService.ListKeys\n\n" + list + "\n" + hash("{}")
+		mac := hmac.New(sha256.New, sigv4.DeriveKey([]byte(exampleSecret), "20150830", "us-east-1", "service"))
+		mac.Write([]byte("AWS4-HMAC-SHA256\n20150830T123600Z\n20150830/us-east-1/service/aws4_request\n" + hash(canonical)))
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+exampleID+"/20150830/us-east-1/service/aws4_request, SignedHeaders="+list+
+			", Signature="+hex.EncodeToString(mac.Sum(nil)))
+		return r
+	}
+	require.NoError(t, check(verifier(), signed(), "{}"))
+	r := signed()
+	r.Host = "localhost:8081"
+	requireKind(t, sigv4.Mismatch, check(verifier(), r, "{}"))
+	r = signed()
+	r.ProtoMajor, r.ProtoMinor = 1, 1
+	requireKind(t, sigv4.Unsigned, check(verifier(), r, "{}"))
 }
 
 func TestKindsHaveNames(t *testing.T) {

@@ -196,7 +196,7 @@ func (v *Verifier) checkSignedHeaders(r *http.Request, list string) error {
 	if !sortedNames(list) {
 		return &Error{Unsigned, "'SignedHeaders' must be lower case, in order and without duplicates."}
 	}
-	if !listed(list, "host") {
+	if !listed(list, "host") && (r.ProtoMajor < 2 || !listed(list, ":authority")) {
 		return &Error{Unsigned, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."}
 	}
 	dateHeader := HeaderDate

@@ -106,6 +106,9 @@ func (x *exchange) authenticate() error {
 	if err != nil {
 		return authError(err)
 	}
+	if len(x.r.Header[sigv4.HeaderDate]) == 0 { // other AWS services take a signed Date as well (Appendix A, task 2)
+		return authError(&sigv4.Error{Kind: sigv4.BadDate, Text: "the request has no X-Amz-Date"})
+	}
 	if x.realm.credentials[scope.AccessKeyID] == nil {
 		// Before the body, so that strangers with slow bodies hold no places. Access key ids are random: nobody finds
 		// one by the time that this takes.

@@ -2,8 +2,11 @@ package proxy_test
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
+	"encoding/hex"
 	"io"
 	"net"
 	"net/http"
@@ -179,7 +182,18 @@ func TestAuthentication(t *testing.T) {
 		"another operation":    func(r *http.Request) { r.URL.Path = xks.OperationPath(pathA, xks.OpDecrypt, "key-1") },
 		"another realm's path": func(r *http.Request) { r.URL.Path = xks.OperationPath(pathB, xks.OpEncrypt, "key-1") },
 		"another host":         func(r *http.Request) { r.Host = "proxy.example.com" },
-		"unsigned payload":     func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD") },
+		"Date instead of X-Amz-Date": func(r *http.Request) {
+			at := time.Now().UTC()
+			stamp, scope := at.Format("20060102T150405Z"), at.Format("20060102")+"/"+region+"/"+xks.Service+"/aws4_request"
+			r.Header.Del("X-Amz-Date")
+			r.Header.Set("Date", stamp)
+			hash := func(b []byte) string { sum := sha256.Sum256(b); return hex.EncodeToString(sum[:]) }
+			canonical := "POST\n" + target + "\n\ndate:" + stamp + "\nhost:" + r.URL.Host + "\n\ndate;host\n" + hash(body)
+			mac := hmac.New(sha256.New, sigv4.DeriveKey(a.Secret, at.Format("20060102"), region, xks.Service))
+			mac.Write([]byte("AWS4-HMAC-SHA256\n" + stamp + "\n" + scope + "\n" + hash([]byte(canonical))))
+			r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+a.AccessKeyID+"/"+scope+", SignedHeaders=date;host, Signature="+hex.EncodeToString(mac.Sum(nil)))
+		},
+		"unsigned payload": func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD") },
 		"decoded secret": func(r *http.Request) {
 			sign(r, proxy.Credential{AccessKeyID: a.AccessKeyID, Secret: decoded(t, a.Secret)}, region, xks.Service, time.Now())
 		},
