@@ -163,7 +163,9 @@ func newCheck() *cobra.Command {
 			if bad != nil {
 				problems = bad.Problems
 			}
-			problems = append(problems, appliance.Check(cmd.Context(), c)...)
+			if c != nil {
+				problems = append(problems, appliance.Check(cmd.Context(), c)...)
+			}
 			if asJSON {
 				if err := printProblems(cmd.OutOrStdout(), problems); err != nil {
 					return err

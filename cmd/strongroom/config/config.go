@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -155,14 +156,17 @@ type Log struct {
 	Format string `yaml:"format"` // text or json
 }
 
-// Load reads, decodes and validates a file. The error of a file that cannot be read or decoded, and a *Invalid of one
-// that can, name the file.
+// Load reads, decodes and validates a file. The error of a file that cannot be read, and a *Invalid of one that can, name
+// the file. With the *Invalid of a file that cannot be decoded there is no Config.
 func Load(path string) (*Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	c, err := Parse(data)
+	if m := malformed(nil); errors.As(err, &m) {
+		return nil, &Invalid{Path: path, Problems: m}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -196,7 +200,7 @@ func Parse(data []byte) (*Config, error) {
 		return nil, readable(err)
 	}
 	if bad := fractions(c.root, reflect.TypeFor[Config]()); len(bad) > 0 {
-		return nil, errors.New(strings.Join(bad, "; "))
+		return nil, inLines(bad)
 	}
 	c.fill()
 	return c, nil
@@ -261,7 +265,7 @@ func kindOf(goType string) string {
 func readable(err error) error {
 	var te *yaml.TypeError
 	if !errors.As(err, &te) {
-		return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
+		return inLines([]string{strings.TrimPrefix(err.Error(), "yaml: ")})
 	}
 	lines := make([]string, len(te.Errors))
 	for i, e := range te.Errors {
@@ -274,5 +278,33 @@ func readable(err error) error {
 			lines[i] = fmt.Sprintf("line %s: want %s here, found %s; see the sample configuration", m[1], kindOf(m[3]), cmp.Or(kinds[m[2]], "something else"))
 		}
 	}
-	return errors.New(strings.Join(lines, "; "))
+	return inLines(lines)
+}
+
+// malformed is what is wrong with a file that is no configuration.
+type malformed []Problem
+
+// Error lists every problem.
+func (m malformed) Error() string {
+	lines := make([]string, len(m))
+	for i, p := range m {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "; ")
+}
+
+var withLine = regexp.MustCompile(`(?s)^line (\d+): (.*)$`)
+
+// inLines makes problems of texts that begin with their line.
+func inLines(texts []string) malformed {
+	out := make(malformed, len(texts))
+	for i, text := range texts {
+		out[i].Message = text
+		if m := withLine.FindStringSubmatch(text); m != nil {
+			if n, err := strconv.Atoi(m[1]); err == nil {
+				out[i].Line, out[i].Message = n, m[2]
+			}
+		}
+	}
+	return out
 }

@@ -16,17 +16,21 @@ import (
 
 // Problem is one thing that is wrong, and what to do about it.
 type Problem struct {
-	Field   string // path of the field: tokens[1].pin
+	Field   string // path of the field: tokens[1].pin; "" where the file could not be decoded
 	Line    int    // of the field or of what should hold it; 0 where it is not known
 	Message string
 }
 
 // String is one line for people.
 func (p Problem) String() string {
-	if p.Line > 0 {
-		return fmt.Sprintf("line %d: %s: %s", p.Line, p.Field, p.Message)
+	text := p.Message
+	if p.Field != "" {
+		text = p.Field + ": " + text
 	}
-	return p.Field + ": " + p.Message
+	if p.Line > 0 {
+		text = fmt.Sprintf("line %d: %s", p.Line, text)
+	}
+	return text
 }
 
 // Invalid is the error of a configuration that can be read and says something wrong.
