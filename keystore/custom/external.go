@@ -3,6 +3,7 @@ package custom
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/strongroom/strongroom/keystore"
 )
@@ -65,7 +66,7 @@ func checkProxyUnique(all []*keystore.Store, st *keystore.Store) error {
 		case x.VpcServiceName != "" && o.VpcServiceName == x.VpcServiceName:
 			return keystore.Faultf(keystore.KindXksProxyVpcServiceInUse,
 				"The VPC endpoint service %s is already used by another custom key store.", x.VpcServiceName)
-		case o.URIEndpoint != x.URIEndpoint:
+		case !strings.EqualFold(o.URIEndpoint, x.URIEndpoint): // it is a host name
 		case o.Connectivity != PublicEndpoint || x.Connectivity != PublicEndpoint:
 			return keystore.Faultf(keystore.KindXksProxyURIEndpointInUse,
 				"The endpoint %s is already used by another custom key store.", x.URIEndpoint)

@@ -201,7 +201,12 @@ func TestProxyAddressesAreUnique(t *testing.T) {
 		first, second *custom.CreateInput
 		want          keystore.Kind
 	}{
-		"same pair":               {xksInput("a"), xksInput("b"), keystore.KindXksProxyURIInUse},
+		"same pair": {xksInput("a"), xksInput("b"), keystore.KindXksProxyURIInUse},
+		"same pair, other case": {xksInput("a"), func() *custom.CreateInput {
+			in := xksInput("b")
+			in.XksProxyURIEndpoint = "https://Proxy.Example.com"
+			return in
+		}(), keystore.KindXksProxyURIInUse},
 		"public, other path":      {xksInput("a"), path(xksInput("b"), "/b/kms/xks/v1"), ""},
 		"public and VPC":          {xksInput("a"), path(vpc("b", "https://proxy.example.com", service), "/b/kms/xks/v1"), keystore.KindXksProxyURIEndpointInUse},
 		"VPC and public":          {vpc("a", "https://proxy.example.com", service), path(xksInput("b"), "/b/kms/xks/v1"), keystore.KindXksProxyURIEndpointInUse},
