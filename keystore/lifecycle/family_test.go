@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -589,5 +590,55 @@ func TestReplicaThatIsToldOfItsMaterialLater(t *testing.T) {
 	p.clock.advance(25 * time.Hour)
 	_, err = p.expirer.ExpireOnce(t.Context(), p.clock.Now())
 	require.NoError(t, err)
+	p.clean()
+}
+
+// failing is a database whose n-th change from now fails.
+type failing struct {
+	keystore.DB
+	n atomic.Int32
+}
+
+var errDisk = errors.New("disk full")
+
+func (f *failing) Update(ctx context.Context, fn func(tx keystore.Tx) error) error {
+	if f.n.Add(-1) == 0 {
+		return errDisk
+	}
+	return f.DB.Update(ctx, fn)
+}
+
+// What an import, or the end of imported material, leaves open is settled as soon as it is over, not when the reconciler looks
+// by itself.
+func TestWhatImportsLeaveOpenIsTold(t *testing.T) {
+	p := newPlanet(t)
+	db := &failing{DB: p.db}
+	p.cfg.DB = db
+	p.begin()
+	k := p.create(lifecycle.CreateKeyInput{Origin: "EXTERNAL"})
+	first, second := p.wrap(p.root, k.ID, make([]byte, 32)), p.wrap(p.root, k.ID, make([]byte, 32))
+	imports := func(in *lifecycle.ImportInput) error {
+		_, err := p.ImportKeyMaterial(t.Context(), p.root, in)
+		return err
+	}
+	for _, c := range []struct {
+		what string
+		nth  int32 // the change behind that of the key
+		call func() error
+	}{
+		{"a wrapping key that has served", 3, func() error { return imports(first) }},
+		{"a second copy", 3, func() error { return imports(second) }},
+		{"material that is deleted", 2, func() error {
+			_, err := p.DeleteImportedKeyMaterial(t.Context(), p.root, string(k.ID), "")
+			return err
+		}},
+	} {
+		require.False(t, lifecycle.TakeTold(p.Service), c.what)
+		db.n.Store(c.nth)
+		require.NoError(t, c.call(), c.what)
+		require.LessOrEqual(t, db.n.Load(), int32(0), c.what)
+		assert.True(t, lifecycle.TakeTold(p.Service), c.what)
+		p.reconcile()
+	}
 	p.clean()
 }

@@ -117,6 +117,7 @@ func (s *Service) runImport(ctx context.Context, k *keystore.Key, w *importing) 
 	s.step(StepImportCommitted)
 	if w.kind == importPresent {
 		if _, _, err := s.settlePlanned(context.WithoutCancel(ctx), w.row); err != nil {
+			s.leftOpen(k.ARN())
 			s.cfg.Logger.ErrorContext(ctx, "a second copy of key material is not settled yet", "key", k.ARN(), "error", err)
 		}
 	}

@@ -184,6 +184,7 @@ func (s *Service) endRows(ctx context.Context, rows ...*keystore.Material) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
 	defer cancel()
 	if _, err := s.finish(ctx, nil, rows); err != nil {
+		s.leftOpen(rows[0].KeyARN)
 		s.cfg.Logger.ErrorContext(ctx, "destruction of key material is not settled yet", "key", rows[0].KeyARN, "error", err)
 	}
 }
