@@ -51,9 +51,7 @@ func (k *check) files(ctx context.Context) {
 	case info.Mode().Perm()&0o077 != 0:
 		k.fail("data_dir", "%s is open to others (mode %04o); run: chmod 700 %s", k.cfg.DataDir, info.Mode().Perm(), k.cfg.DataDir)
 	default:
-		if _, err := os.Stat(k.cfg.Database.Path); err != nil {
-			k.fail("database.path", "%s is not there; run strongroom init", k.cfg.Database.Path)
-		}
+		k.ownFiles()
 	}
 	for field, t := range map[string]*config.TLS{"kms": k.cfg.KMS.TLS, "xks": k.cfg.XKS.TLS} {
 		if t == nil || field == "xks" && k.cfg.XKS.Listen == "" || t.Certificate == "" || t.Key == "" {
@@ -83,6 +81,24 @@ func (k *check) files(ctx context.Context) {
 				k.fail(fmt.Sprintf("xks.realms[%d].credentials[%d].secret", i, j), "%v", err)
 			}
 		}
+	}
+}
+
+// ownFiles looks at what the appliance itself keeps.
+func (k *check) ownFiles() {
+	if _, err := os.Stat(k.cfg.Database.Path); errors.Is(err, fs.ErrNotExist) {
+		k.fail("database.path", "%s is not there; run strongroom init", k.cfg.Database.Path)
+	}
+	if err := writable(k.cfg.DataDir); err != nil {
+		k.fail("data_dir", "%v", err)
+	}
+	for _, path := range databaseFiles(k.cfg.Database.Path) {
+		if err := writable(path); err != nil {
+			k.fail("database.path", "%v", err)
+		}
+	}
+	if err := writable(k.cfg.Audit.Dir); err != nil {
+		k.fail("audit.dir", "%v", err)
 	}
 }
 

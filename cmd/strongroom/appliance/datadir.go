@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // KeepToOwner closes a data directory to group and others; one that is not there yet is made so when it is needed.
@@ -29,3 +30,27 @@ func OwnerOnly(dir string) error {
 	}
 	return nil
 }
+
+// writable refuses a file or directory that is there and that this process cannot change. SQLite opens a database that it
+// can only read as if nothing were wrong.
+func writable(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	const read, write, search = 4, 2, 1 // of access(2)
+	need := uint32(read | write)
+	if err == nil && info.IsDir() {
+		need |= search
+	}
+	if err == nil {
+		err = syscall.Access(path, need)
+	}
+	if err != nil {
+		return fmt.Errorf("%s cannot be read and written by this user: %w", path, err)
+	}
+	return nil
+}
+
+// databaseFiles are those that SQLite keeps for a database.
+func databaseFiles(path string) []string { return []string{path, path + "-wal", path + "-shm"} }

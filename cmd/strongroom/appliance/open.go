@@ -20,6 +20,11 @@ import (
 )
 
 func (a *Appliance) openDatabase(ctx context.Context) error {
+	for _, path := range databaseFiles(a.cfg.Database.Path) {
+		if err := writable(path); err != nil {
+			return fmt.Errorf("database: %w", err)
+		}
+	}
 	db, err := sqlite.Open(ctx, a.cfg.Database.Path, sqlite.Options{Create: a.opts.Create})
 	if err != nil {
 		return err
@@ -141,6 +146,9 @@ func (a *Appliance) openVault(ctx context.Context) error {
 
 func (a *Appliance) openAudit(context.Context) error {
 	if err := os.MkdirAll(a.cfg.Audit.Dir, 0o700); err != nil {
+		return fmt.Errorf("audit log: %w", err)
+	}
+	if err := writable(a.cfg.Audit.Dir); err != nil {
 		return fmt.Errorf("audit log: %w", err)
 	}
 	f, err := audit.Open(a.cfg.Audit.Dir, audit.Options{
