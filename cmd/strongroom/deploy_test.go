@@ -59,6 +59,15 @@ func TestUnits(t *testing.T) {
 	}
 }
 
+// TestUnitsSpareThePIN: a service that is started again and again tries a wrong PIN until its token locks it, and an
+// initialisation that failed for one, and left a database, must be possible again.
+func TestUnitsSpareThePIN(t *testing.T) {
+	unit, _, _ := strings.Cut(deployed(t, "strongroom.service"), "\n[Service]\n")
+	assert.Contains(t, unit, "\nStartLimitBurst=2\n")
+	assert.Contains(t, unit, "\nStartLimitIntervalSec=60\n")
+	assert.NotContains(t, deployed(t, "strongroom-init.service"), "\nCondition")
+}
+
 // TestContainerfile holds the container against the program.
 func TestContainerfile(t *testing.T) {
 	text := deployed(t, "Containerfile")
