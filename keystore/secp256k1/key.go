@@ -62,6 +62,10 @@ func (k *PublicKey) Verify(digest, signature []byte) bool {
 	if rest, err := asn1.Unmarshal(signature, &rs); err != nil || len(rest) > 0 {
 		return false
 	}
+	// The parser overlooks what stands behind s in the sequence; crypto/ecdsa does not for the other curves.
+	if strict, err := asn1.Marshal(rs); err != nil || !bytes.Equal(strict, signature) {
+		return false
+	}
 	n := new(big.Int).SetBytes(order[:])
 	if rs.R.Sign() <= 0 || rs.S.Sign() <= 0 || rs.R.Cmp(n) >= 0 || rs.S.Cmp(n) >= 0 {
 		return false

@@ -172,7 +172,8 @@ func TestVerifyRefusesFormsOfSignatures(t *testing.T) {
 	}
 	assert.True(t, pub.Verify(digest[:], encode(rs.R, new(big.Int).Sub(c.n, rs.S))), "the other s is good too (SEC 1)")
 	for name, bad := range map[string][]byte{
-		"nothing": {}, "a byte behind": append(bytes.Clone(good), 0), "r and s bare": append(rs.R.Bytes(), rs.S.Bytes()...),
+		"nothing": {}, "a byte behind": append(bytes.Clone(good), 0),
+		"a null behind s": append([]byte{0x30, good[1] + 2}, append(bytes.Clone(good[2:]), 5, 0)...), "r and s bare": append(rs.R.Bytes(), rs.S.Bytes()...),
 		"r is 0": encode(big.NewInt(0), rs.S), "s is 0": encode(rs.R, big.NewInt(0)), "r is the order": encode(c.n, rs.S),
 		"s is the order":   encode(rs.R, c.n),
 		"s and the order":  encode(rs.R, new(big.Int).Add(rs.S, c.n)),
