@@ -192,6 +192,10 @@ func (c *Client) attempt(ctx context.Context, op xks.Operation, path string, bod
 		return nil, 0, failure
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// The connection is the caller's then: no deadline holds, and the body ends when the proxy likes.
+		return nil, resp.StatusCode, &Error{Class: Malformed, Operation: op, Status: resp.StatusCode, Err: errors.New("the proxy switched protocols")}
+	}
 	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return nil, resp.StatusCode, &Error{Class: classify(ctx, err, true), Operation: op, Status: resp.StatusCode, Err: err}

@@ -122,6 +122,7 @@ func TestMalformedAnswers(t *testing.T) {
 		"error without name":  xkstest.Reply(400, "{}"),
 		"unknown error name":  xkstest.Reply(400, `{"errorName":"XksKeyInvalidResponseException"}`),
 		"half an answer":      xkstest.HalfAnswer(),
+		"another protocol":    xkstest.Switch(),
 		"no HTTP":             xkstest.Garbage(),
 		"endless":             xkstest.Endless(),
 		"short ciphertext":    xkstest.SpoilEncrypt(func(r *xks.EncryptResponse) { r.Ciphertext = r.Ciphertext[1:] }),
@@ -386,7 +387,7 @@ func TestNothingLeaks(t *testing.T) {
 	c, err := client.New(cfg)
 	require.NoError(t, err)
 	for range 5 {
-		for _, fault := range []xkstest.Fault{xkstest.Hang(), xkstest.Cut(), xkstest.HalfAnswer(), xkstest.Garbage(), xkstest.Endless(), xkstest.Reply(200, "")} {
+		for _, fault := range []xkstest.Fault{xkstest.Hang(), xkstest.Cut(), xkstest.HalfAnswer(), xkstest.Garbage(), xkstest.Endless(), xkstest.Switch(), xkstest.Reply(200, "")} {
 			p.Set(fault)
 			_, err := encrypt(c)
 			require.Error(t, err)

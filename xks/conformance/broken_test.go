@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -91,6 +92,17 @@ var broken = []struct {
 	{"says no to all", replying(404, "<html>not found</html>"), []string{"*"}},
 	{"cuts every connection", breakage{handler: func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	}}, []string{"*"}},
+	{"switches protocols", breakage{handler: func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n")
+			_, _ = io.Copy(io.Discard, conn) // until the client has had enough
+			_ = conn.Close()
+		})
 	}}, []string{"*"}},
 	{"expired certificate", breakage{tls: func(a *xkstest.Authority, c *tls.Config) {
 		c.Certificates = []tls.Certificate{a.Issue("localhost", xkstest.Expired)}

@@ -137,6 +137,9 @@ func (s *session) send(ctx context.Context, q request) (answer, error) {
 	}
 	defer resp.Body.Close()
 	a := answer{request: string(q.op), status: resp.StatusCode, header: resp.Header, proto: resp.Proto}
+	if a.status == http.StatusSwitchingProtocols { // what follows is no body, and no deadline holds
+		return a, fmt.Errorf("%s: the proxy switched protocols", q.op)
+	}
 	if a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer)); err != nil {
 		return a, fmt.Errorf("%s: read answer: %w", q.op, err)
 	}

@@ -128,6 +128,11 @@ func TestPathsAndMethods(t *testing.T) {
 			}
 		}
 	})
+	t.Run("the whole server", func(t *testing.T) {
+		r := d.request("/", nil, d.creds[pathA])
+		r.Method, r.URL.Path = http.MethodOptions, "*"
+		d.want(xks.InvalidURIPathException, d.do(r))
+	})
 	t.Run("other methods", func(t *testing.T) {
 		for _, op := range xks.Operations() {
 			for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions} {

@@ -95,6 +95,7 @@ func NewServer(p *Proxy, o TLSOptions, log *slog.Logger) (*http.Server, error) {
 	}
 	return &http.Server{
 		Handler: p, TLSConfig: config, ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		DisableGeneralOptionsHandler: true, // OPTIONS * is no path of the protocol either
+		IdleTimeout:                  idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}, nil
 }

@@ -1,10 +1,12 @@
 package xkstest
 
 import (
+	"errors"
 	"io"
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -102,6 +104,19 @@ func HalfAnswer() Fault {
 // Garbage sends bytes that are no HTTP.
 func Garbage() Fault {
 	return hijack(func(c net.Conn) { _, _ = io.WriteString(c, "\x00\x01\x02 this is no HTTP\r\n\r\n") })
+}
+
+// Switch takes the connection over for another protocol, unasked. A client that does not leave then fails the test.
+func Switch() Fault {
+	return func(x *Exchange) {
+		hijack(func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n")
+			_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
+			if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+				x.proxy.t.Error("the client holds on to a connection that is not for HTTP any more")
+			}
+		})(x)
+	}
 }
 
 // Endless sends an answer that does not end.

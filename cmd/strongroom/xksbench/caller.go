@@ -137,6 +137,9 @@ func (c *caller) exchange(ctx context.Context, q *call) ([]byte, error) {
 		return nil, failure{nameOf(err)}
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusSwitchingProtocols { // what follows is no body, and no deadline holds
+		return nil, failure{fmt.Sprintf("status %d", resp.StatusCode)}
+	}
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return nil, failure{nameOf(err)}

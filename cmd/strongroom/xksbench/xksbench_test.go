@@ -83,6 +83,7 @@ func TestBadProxiesDoNotHold(t *testing.T) {
 	}{
 		"throttles":   {xkstest.Refuse(xks.ThrottlingException), "ThrottlingException"},
 		"own error":   {xkstest.Reply(503, "<html>"), "status 503"},
+		"switches":    {xkstest.Switch(), "status 101"},
 		"no JSON":     {xkstest.Reply(200, "{"), "malformed answer: "},
 		"hangs up":    {xkstest.Cut(), "connection closed without an answer"},
 		"lies":        {xkstest.SpoilEncrypt(func(r *xks.EncryptResponse) { r.Tag = r.Tag[:8] }), "malformed answer: "},
