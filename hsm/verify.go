@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"bytes"
 	"context"
 	"encoding/asn1"
 	"math/big"
@@ -77,5 +78,7 @@ func ECDSASignatureRaw(der []byte, size int) ([]byte, bool) {
 	out := make([]byte, 2*size)
 	sig.R.FillBytes(out[:size])
 	sig.S.FillBytes(out[size:])
-	return out, true
+	// The parser overlooks what stands behind s in the sequence.
+	strict, err := ECDSASignatureDER(out)
+	return out, err == nil && bytes.Equal(strict, der)
 }

@@ -74,6 +74,7 @@ func TestECDSASignatureForms(t *testing.T) {
 		"nothing":        nil,
 		"no DER":         []byte("signature"),
 		"more after it":  append(bytes.Clone(der), 0),
+		"more after s":   append([]byte{0x30, der[1] + 2}, append(bytes.Clone(der[2:]), 5, 0)...),
 		"cut short":      der[:len(der)-1],
 		"zero":           {0x30, 6, 2, 1, 0, 2, 1, 1},
 		"negative":       {0x30, 6, 2, 1, 1, 2, 1, 0x81},
