@@ -139,7 +139,13 @@ func (a *Appliance) recordXKS(ctx context.Context, e proxy.Event) error {
 	details := audit.Object{}.String("realm", e.Realm).String("keyId", e.KeyID).String("accessKeyId", e.AccessKeyID).
 		Int("status", int64(e.Status)).String("awsPrincipalArn", e.Metadata.PrincipalARN).String("kmsKeyArn", e.Metadata.KMSKeyARN).
 		String("kmsOperation", e.Metadata.KMSOperation).String("kmsRequestId", e.Metadata.KMSRequestID).
-		String("kmsViaService", e.Metadata.ViaService)
+		String("kmsViaService", e.Metadata.ViaService).Int("durationMicroseconds", e.Duration.Microseconds())
+	if e.Metadata.SourceVPC != "" {
+		details = details.String("awsSourceVpc", e.Metadata.SourceVPC)
+	}
+	if e.Metadata.SourceVPCE != "" {
+		details = details.String("awsSourceVpce", e.Metadata.SourceVPCE)
+	}
 	if e.Rule != "" {
 		details = details.String("rule", e.Rule)
 	}
