@@ -28,8 +28,8 @@ func (t *Token) Agree(ctx context.Context, ref KeyRef, peer []byte) ([]byte, err
 		}
 		size := (e.kind.Bits() + 7) / 8
 		return c.manage(ctx, func(s *lease) error {
-			if s.gen != e.gen {
-				return failf(op, SessionLost, "the token was logged in to anew meanwhile")
+			if err := e.on(s, op); err != nil {
+				return err
 			}
 			secret, err = call(ctx, c, s, op, func(raw Session) ([]byte, error) {
 				return deriveSecret(raw, e.object, peer, size)

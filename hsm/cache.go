@@ -46,6 +46,15 @@ type entry struct {
 	reaped atomic.Bool // its copy is gone, or about to be
 }
 
+// on refuses a session of another login than the entry's: the handle would be
+// another object's there, or nobody's.
+func (e *entry) on(s *lease, op string) error {
+	if s.gen != e.gen {
+		return failf(op, SessionLost, "the token was logged in to anew meanwhile")
+	}
+	return nil
+}
+
 const (
 	// handlesKept bounds the cache: some 20 MB.
 	handlesKept = 65536

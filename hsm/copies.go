@@ -159,6 +159,12 @@ func (c *core) reapOn(ctx context.Context, s *lease, e *entry) {
 	}
 }
 
+// destroyCopy destroys the copy of an entry, if the session is of the login that
+// made it. In a later one the copy is gone, and its handle may be that of any
+// object, of a key as well.
 func (c *core) destroyCopy(ctx context.Context, s *lease, e *entry) error {
+	if s.gen != e.gen {
+		return nil
+	}
 	return do(ctx, c, s, "C_DestroyObject", func(raw Session) error { return raw.DestroyObject(e.work) })
 }

@@ -98,3 +98,37 @@ func (c *cache) Room() (gone *Entry, ok bool) { return c.room() }
 
 // LatticePublic is latticePublic.
 var LatticePublic = latticePublic
+
+// HoldSession takes a session of the pool until it is given back.
+func (t *Token) HoldSession(ctx context.Context) (giveBack func(), err error) {
+	s, err := t.core.pool.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return func() { t.core.pool.put(s) }, nil
+}
+
+// Waiting is how many wait for a session.
+func (t *Token) Waiting() int {
+	p := t.core.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.waiting)
+}
+
+// Relogin logs in anew, as after a loss.
+func (t *Token) Relogin(ctx context.Context) error {
+	if err := t.core.lib.lock(ctx); err != nil {
+		return err
+	}
+	defer t.core.lib.unlock()
+	return t.core.relogin(ctx)
+}
+
+// DestroyCopy destroys the session copy of a key that was made in a login.
+func (t *Token) DestroyCopy(ctx context.Context, gen uint64, copied Handle) error {
+	c := t.core
+	return c.manage(ctx, func(s *lease) error {
+		return c.destroyCopy(ctx, s, &entry{gen: gen, work: copied, copied: true})
+	})
+}

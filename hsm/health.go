@@ -255,6 +255,9 @@ func (c *core) verifyCached(ctx context.Context, gen uint64) {
 		}
 		n++
 		err := c.manage(ctx, func(s *lease) error {
+			if err := e.on(s, "C_GetAttributeValue"); err != nil {
+				return err
+			}
 			_, err := call(ctx, c, s, "C_GetAttributeValue", func(raw Session) ([]Attribute, error) {
 				return raw.Attributes(e.object, ckaID)
 			})

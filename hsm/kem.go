@@ -56,8 +56,8 @@ func (t *Token) kem(ctx context.Context, op string, ref KeyRef, class uint, ciph
 			return failf(op, BadCiphertext, "%d bytes are no ciphertext of this key", ciphertext)
 		}
 		err = c.manage(ctx, func(s *lease) error {
-			if s.gen != e.gen {
-				return failf(op, SessionLost, "the token was logged in to anew meanwhile")
+			if err := e.on(s, op); err != nil {
+				return err
 			}
 			out, err = call(ctx, c, s, op, func(raw Session) (Capsule, error) { return fn(raw, e) })
 			return err

@@ -77,8 +77,8 @@ func (t *Token) WrapOAEP(ctx context.Context, to *rsa.PublicKey, hash crypto.Has
 		}
 		defer c.release(e)
 		return c.manage(ctx, func(s *lease) error {
-			if s.gen != e.gen {
-				return failf(op, SessionLost, "the token was logged in to anew meanwhile")
+			if err := e.on(s, op); err != nil {
+				return err
 			}
 			out, err = call(ctx, c, s, op, func(raw Session) ([]byte, error) {
 				return wrapTo(raw, to, m, e.object)

@@ -46,6 +46,9 @@ func (t *Token) PublicKey(ctx context.Context, ref KeyRef) (PublicKey, error) {
 		}
 		var attrs []Attribute
 		err = t.core.with(ctx, func(s *lease) error {
+			if err := e.on(s, op); err != nil {
+				return err
+			}
 			attrs, err = call(ctx, t.core, s, op, func(raw Session) ([]Attribute, error) {
 				return raw.Attributes(e.object, publicAttributes(e.kind)...)
 			})

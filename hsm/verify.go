@@ -44,6 +44,9 @@ func (t *Token) Verify(ctx context.Context, ref KeyRef, how Signing, data, signa
 			return failf(op, BadInput, "a key of kind %s cannot do this", e.kind)
 		}
 		err = t.core.with(ctx, func(s *lease) error {
+			if err := e.on(s, op); err != nil {
+				return err
+			}
 			good, err = call(ctx, t.core, s, op, func(raw Session) (bool, error) {
 				return verdict(raw.Verify(&m, e.object, data, signature))
 			})
