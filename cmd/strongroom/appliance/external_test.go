@@ -27,6 +27,7 @@ import (
 
 	"github.com/strongroom/strongroom/cmd/strongroom/admin"
 	"github.com/strongroom/strongroom/cmd/strongroom/appliance"
+	"github.com/strongroom/strongroom/cmd/strongroom/config"
 	"github.com/strongroom/strongroom/cmd/strongroom/dev"
 	"github.com/strongroom/strongroom/keystore"
 	"github.com/strongroom/strongroom/keystore/lifecycle"
@@ -38,6 +39,7 @@ import (
 type house struct {
 	t         *testing.T
 	timeout   time.Duration // for a proxy's answer
+	change    []func(*config.Config)
 	dir       string
 	authority *xkstest.Authority
 	kms       *kms.Client
@@ -52,8 +54,8 @@ const (
 	impatient = 3 * time.Second
 )
 
-func newHouse(t *testing.T, timeout time.Duration) *house {
-	h := &house{t: t, timeout: timeout, dir: filepath.Join(t.TempDir(), "appliance"), authority: xkstest.NewAuthority(t)}
+func newHouse(t *testing.T, timeout time.Duration, change ...func(*config.Config)) *house {
+	h := &house{t: t, timeout: timeout, change: change, dir: filepath.Join(t.TempDir(), "appliance"), authority: xkstest.NewAuthority(t)}
 	require.NoError(t, os.MkdirAll(h.dir, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(h.dir, "test-ca.pem"), h.authority.PEM(), 0o600))
 	h.start()
@@ -71,6 +73,9 @@ func (h *house) start() {
 	cfg.ExternalStores.CAFiles = []string{filepath.Join(h.dir, "test-ca.pem")}
 	cfg.ExternalStores.HealthSeconds = 1
 	cfg.Limits.StoresPerRegion = 100
+	for _, change := range h.change {
+		change(cfg)
+	}
 	a, err := appliance.Open(ctx, appliance.Options{Config: cfg, Logger: slog.New(slog.DiscardHandler), Create: true})
 	require.NoError(t, err)
 	root, err := a.RootKey(ctx)

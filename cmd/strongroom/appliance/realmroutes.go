@@ -241,9 +241,10 @@ func (a *Appliance) deleteExternalKey(ctx context.Context, realm, id string, for
 	return a.recordRealm(ctx, "XksKeyDeleted", realm, "keyId", id)
 }
 
-// keysOn lists the ARNs of this appliance's KMS keys whose store leads to the realm's path and that rest on an external
-// key. The proxy's host is not compared: it has names that the appliance cannot know.
+// keysOn lists the ARNs of this appliance's KMS keys that rest on an external key: their store leads to the path of the
+// realm, or of another on the same token. The proxy's host is not compared: it has names that the appliance cannot know.
 func (a *Appliance) keysOn(ctx context.Context, r *servedRealm, id string) ([]string, error) {
+	paths := a.realms.pathsTo(r.keys)
 	var users []string
 	err := a.db.View(ctx, func(tx keystore.Tx) error {
 		stores, err := tx.Stores("", "", maxStores)
@@ -251,7 +252,7 @@ func (a *Appliance) keysOn(ctx context.Context, r *servedRealm, id string) ([]st
 			return err
 		}
 		for _, s := range stores {
-			if s.Xks == nil || s.Xks.URIPath != r.uriPath() {
+			if s.Xks == nil || !slices.Contains(paths, s.Xks.URIPath) {
 				continue
 			}
 			key, err := tx.KeyByXksID(s.Region, s.ID, id)

@@ -179,6 +179,19 @@ func (rs *realms) find(name string) (*servedRealm, error) {
 	return nil, fmt.Errorf("realm %q: %w", name, errNoRealm)
 }
 
+// pathsTo lists the paths of all realms with these keys.
+func (rs *realms) pathsTo(keys *tokenkeys.Keys) []string {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	var paths []string
+	for _, r := range rs.list {
+		if r.keys == keys {
+			paths = append(paths, r.uriPath())
+		}
+	}
+	return paths
+}
+
 // has gives the place of a credential, -1 where there is none.
 func (r *servedRealm) has(accessKeyID string) int {
 	return slices.IndexFunc(r.credentials, func(c realmCredential) bool { return c.AccessKeyID == accessKeyID })
