@@ -69,7 +69,7 @@ func TestDevEnv(t *testing.T) {
 // Every ready external key encrypts through the proxy, over TLS that the CA of dev.env vouches for.
 func TestDevXKS(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	r := newRig(t, "--xks-timeout", "1m")
 	r.start()
 	pem, err := os.ReadFile(r.vars["STRONGROOM_XKS_CA"])
 	require.NoError(t, err)
