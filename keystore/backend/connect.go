@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 
 	"github.com/strongroom/strongroom/keystore"
 )
@@ -24,6 +25,10 @@ func (e *ConnectError) Error() string {
 
 // Unwrap gives the cause.
 func (e *ConnectError) Unwrap() error { return e.Cause }
+
+// ErrOpening is in the chain of every error of a store's stand-in between a start of the appliance and the end of the first
+// attempt to connect the store again: nobody knows yet whether its token is there.
+var ErrOpening = errors.New("the key store is being connected again since the start of the appliance")
 
 // Drainer is a backend that knows its calls in flight. A backend without it is closed at once when its store is
 // disconnected, and must then see to its calls in Close.

@@ -50,7 +50,7 @@ func (m *Manager) resume(ctx context.Context, l *link, s *keystore.Store) (again
 		if old != nil {
 			m.publishLocked(l.key, keystore.Connected, old)
 		} else {
-			m.publishLocked(l.key, keystore.Connected, newAway(s, errNotFoundYet))
+			m.publishLocked(l.key, keystore.Connected, l.awayLocked(s))
 		}
 	}
 	m.mu.Unlock()
@@ -67,10 +67,21 @@ func (m *Manager) resume(ctx context.Context, l *link, s *keystore.Store) (again
 		return false
 	case failure.again():
 		m.lost(ctx, s, failure)
+		m.missing(ctx, l, s)
 		return true
 	default:
 		m.fail(ctx, l, s, failure)
 		return false
+	}
+}
+
+// missing makes it known that the token of a CONNECTED store was looked for, and not found.
+func (m *Manager) missing(ctx context.Context, l *link, s *keystore.Store) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l.looked = true
+	if !m.closed && ctx.Err() == nil {
+		m.publishLocked(l.key, keystore.Connected, l.awayLocked(s))
 	}
 }
 

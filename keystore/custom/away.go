@@ -11,9 +11,9 @@ import (
 
 var errNotFoundYet = errors.New("token not found again since the start of the appliance")
 
-// away stands in for the backend of a store that is CONNECTED and whose token has not been found since the start: a lost
-// token never changes the ConnectionState (custom-key-stores.md section 3), so every call reaches a backend and fails with
-// AWS's fault.
+// away stands in for the backend of a store that is CONNECTED and whose token has not been found since the start, or was not
+// looked for yet (backend.ErrOpening): a lost token never changes the ConnectionState (custom-key-stores.md section 3), so every
+// call reaches a backend and fails with AWS's fault.
 type away struct {
 	store keystore.StoreType
 	cause error

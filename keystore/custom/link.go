@@ -25,6 +25,15 @@ type link struct {
 	resumed bool            // CONNECTING when the appliance stopped: a missing token is looked for again, for a while
 	pause   time.Duration   // before the next look after a failure
 	waited  time.Duration   // pauses since the start
+	looked  bool            // the token of a CONNECTED store was not found since the start
+}
+
+// awayLocked stands in for the backend of a CONNECTED store that has none.
+func (l *link) awayLocked(s *keystore.Store) *away {
+	if l.looked {
+		return newAway(s, errNotFoundYet)
+	}
+	return newAway(s, backend.ErrOpening)
 }
 
 // interruptLocked ends the step under way.

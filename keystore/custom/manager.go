@@ -142,7 +142,7 @@ func (m *Manager) Start(ctx context.Context) error {
 		key := storeKey{s.Region, s.ID}
 		switch s.Conn {
 		case keystore.Connected:
-			m.publishLocked(key, keystore.Connected, newAway(s, errNotFoundYet))
+			m.publishLocked(key, keystore.Connected, newAway(s, backend.ErrOpening))
 		case keystore.Disconnected, keystore.Failed:
 			m.publishLocked(key, s.Conn, nil)
 			m.mu.Unlock()

@@ -294,6 +294,35 @@ func seal(t *testing.T, b backend.Backend) error {
 
 func second[T any](_ T, err error) error { return err }
 
+// Until the first look at a token has ended nobody knows whether it is there.
+func TestRestartSaysWhileItLooksForTheToken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newBench(t)
+		id := b.connected("one", clusterA)
+		b.opener.set(func(ctx context.Context, s *keystore.Store, attempt int) error {
+			time.Sleep(time.Minute)
+			return missingToken(ctx, s, attempt)
+		})
+		b.restart()
+		health := func() error {
+			got, conn := b.manager.Resolve(region, id)
+			require.Equal(t, keystore.Connected, conn)
+			return got.Health(t.Context())
+		}
+		require.ErrorIs(t, health(), backend.ErrOpening)
+		time.Sleep(30 * time.Second)
+		require.ErrorIs(t, health(), backend.ErrOpening)
+		for range 5 { // it is looked for again and again
+			time.Sleep(time.Minute)
+			require.Error(t, health())
+			require.NotErrorIs(t, health(), backend.ErrOpening)
+		}
+		b.opener.set(nil)
+		time.Sleep(2 * time.Minute)
+		require.NoError(t, health())
+	})
+}
+
 func TestRestartWhileConnectingWaitsForTheTokenForAsLongAsOneAttempt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newBench(t)

@@ -264,6 +264,51 @@ func TestReconcilerWaitsForStoresThatConnect(t *testing.T) {
 	assert.Len(t, w.log.named("DeleteKey"), 1)
 }
 
+// The one attempt to destroy material is made when it is known whether the token is there: not while its store is on its way to
+// be connected, as all are after a start.
+func TestSweepWaitsForStoresThatConnect(t *testing.T) {
+	opening := backend.Unreachable(keystore.StoreCloudHSM, backend.CallManage).Because(backend.ErrOpening)
+	for name, c := range map[string]struct {
+		conn  keystore.ConnState
+		err   error // of the token
+		then  keystore.ConnState
+		state keystore.MaterialState
+	}{
+		"it is found":                  {keystore.Connected, opening, keystore.Connected, keystore.MaterialDestroyed},
+		"it is not found":              {keystore.Connected, opening, keystore.Failed, keystore.MaterialOrphaned},
+		"it is connected":              {keystore.Connecting, nil, keystore.Connected, keystore.MaterialDestroyed},
+		"the connect is taken back":    {keystore.Connecting, nil, keystore.Disconnecting, keystore.MaterialOrphaned},
+		"the connect does not succeed": {keystore.Connecting, nil, keystore.Failed, keystore.MaterialOrphaned},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			id, token := w.store("one")
+			k := w.inStore(id)
+			w.doom(k)
+			w.stores.turn(id, c.conn)
+			if c.err != nil {
+				token.Down(c.err)
+			}
+			assert.Equal(t, 1, w.sweep().Deleted, "the key goes on time")
+			assert.True(t, lifecycle.TakeTold(w.Service))
+			assert.Equal(t, lifecycle.ReconcileReport{Pending: 1}, w.reconcile())
+			row := w.row(k.ARN())
+			assert.Equal(t, keystore.MaterialCondemned, row.State)
+			assert.Zero(t, row.Attempts)
+			assert.Empty(t, w.log.named("DeleteKey"))
+
+			w.stores.turn(id, c.then)
+			token.Mend()
+			w.reconcile()
+			row = w.row(k.ARN())
+			assert.Equal(t, c.state, row.State, row.Reason)
+			assert.Equal(t, 1, row.Attempts)
+			assert.Len(t, w.log.named("DeleteKey"), 1)
+			assert.Equal(t, lifecycle.ReconcileReport{}, w.reconcile())
+		})
+	}
+}
+
 func TestReconcilerLeavesWorkInProgressAlone(t *testing.T) {
 	var w *world
 	looked, busy := 0, 0

@@ -17,6 +17,21 @@ type fate struct {
 	reason    string
 	note      string
 	attempted bool
+	cause     error // of an orphan
+}
+
+// errNotYet: a key store is about to be connected. The one attempt at what is on its token is made when that has come to an end:
+// each start of the appliance would make orphans otherwise.
+var errNotYet = errors.New("it is about to be connected")
+
+// early tells whether the attempt came before anybody can know whether the token is there.
+func (f fate) early() bool {
+	return errors.Is(f.cause, errNotYet) || errors.Is(f.cause, backend.ErrOpening)
+}
+
+// orphan is the fate of what could not be destroyed.
+func orphan(cause error) fate {
+	return fate{state: keystore.MaterialOrphaned, reason: reasonOf(cause), attempted: true, cause: cause}
 }
 
 // destroy tries, once, to destroy what a row names. It changes no row.
@@ -26,17 +41,17 @@ func (s *Service) destroy(ctx context.Context, m *keystore.Material) fate {
 	}
 	b, err := s.tokenOf(ctx, m)
 	if err != nil {
-		return fate{state: keystore.MaterialOrphaned, reason: reasonOf(err), attempted: true}
+		return orphan(err)
 	}
 	there, err := look(ctx, b, m)
 	if err != nil {
-		return fate{state: keystore.MaterialOrphaned, reason: reasonOf(err), attempted: true}
+		return orphan(err)
 	}
 	if !there {
 		return fate{state: keystore.MaterialDestroyed, attempted: true}
 	}
 	if _, err := b.DestroyKey(ctx, handleOf(m, nil)); err != nil {
-		return fate{state: keystore.MaterialOrphaned, reason: reasonOf(err), attempted: true}
+		return orphan(err)
 	}
 	return fate{state: keystore.MaterialDestroyed, attempted: true}
 }
@@ -56,6 +71,8 @@ func (s *Service) tokenOf(ctx context.Context, m *keystore.Material) (backend.Ba
 	}
 	_, err := s.cfg.DB.LookupStore(ctx, m.Region, m.StoreID)
 	switch {
+	case err == nil && conn == keystore.Connecting:
+		return nil, fmt.Errorf("custom key store %s is %s: %w", m.StoreID, conn, errNotYet)
 	case err == nil:
 		return nil, fmt.Errorf("custom key store %s is %s", m.StoreID, conn)
 	case !errors.Is(err, keystore.ErrNoRow):

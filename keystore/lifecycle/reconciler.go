@@ -167,14 +167,11 @@ func (r *Reconciler) condemned(ctx context.Context, tomb *keystore.Tombstone, ro
 	if len(rows) == 0 {
 		return nil
 	}
-	for _, m := range rows {
-		_, conn := r.s.cfg.Resolver.Resolve(m.Region, m.StoreID)
-		if m.Kind != keystore.MaterialNotOurs && conn == keystore.Connecting {
-			report.Pending += len(rows)
-			return nil
-		}
-	}
 	settled, err := r.s.finish(ctx, tomb, rows)
+	if errors.Is(err, errNotYet) {
+		report.Pending += len(rows)
+		return nil
+	}
 	report.add(settled, false)
 	return err
 }

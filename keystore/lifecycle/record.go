@@ -12,7 +12,7 @@ import (
 
 // finish destroys the condemned rows of one key, records the outcome in the audit log and then in the ledger. t is the
 // key's tombstone, nil where the key was never made. A crash anywhere in it repeats harmless work. It gives the rows as they
-// are now, also with an error of the audit log.
+// are now, also with an error of the audit log; errNotYet where a store is about to be connected, and nothing was recorded.
 func (s *Service) finish(ctx context.Context, t *keystore.Tombstone, rows []*keystore.Material) ([]*keystore.Material, error) {
 	fates := make([]fate, len(rows))
 	for i, m := range rows {
@@ -21,6 +21,9 @@ func (s *Service) finish(ctx context.Context, t *keystore.Tombstone, rows []*key
 	s.step(StepDestroyed)
 	if err := interrupted(ctx, fates); err != nil {
 		return nil, err
+	}
+	if slices.ContainsFunc(fates, fate.early) {
+		return nil, fmt.Errorf("destruction of key material waits: %w", errNotYet)
 	}
 	after := make([]*keystore.Material, len(rows))
 	for i, m := range rows {

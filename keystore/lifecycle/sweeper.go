@@ -81,6 +81,9 @@ func (w *Sweeper) SweepOnce(ctx context.Context, now time.Time) (SweepReport, er
 				if err != nil {
 					w.s.leftOpen(d.tomb.KeyARN)
 				}
+				if errors.Is(err, errNotYet) {
+					err = nil // the Reconciler's turn
+				}
 				mu.Lock()
 				report.count(settled)
 				errs = append(errs, err)
