@@ -14,13 +14,15 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
+
+	"github.com/strongroom/strongroom/xks/xkstest"
 )
 
 // awsCLI is the distribution's AWS CLI. Others that may be in the PATH are of other versions.
 const awsCLI = "/usr/bin/aws"
 
 // TestScenarios runs testdata/scenarios. In FREE_ADDRESS they have an address where nothing listens, and nothing will by
-// itself. Besides testscript's own commands they have:
+// itself; in CLOSED_PORT a port of the loop-back interface where nothing can. Besides testscript's own commands they have:
 //
 //	start [flags]      run `strongroom dev --dir appliance` and wait until it is ready; the variables of dev.env are set,
 //	                   and TRUST is the trust anchor's text as it stands in a JSON string
@@ -62,6 +64,12 @@ func setupScenario(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("FREE_ADDRESS", address)
+	closed, release, err := xkstest.Reserve(0)
+	if err != nil {
+		return err
+	}
+	env.Defer(release)
+	env.Setenv("CLOSED_PORT", strconv.Itoa(closed))
 	env.Vars = append(env.Vars, raceOptions())
 	env.Setenv("AWS_PAGER", "")
 	env.Setenv("AWS_MAX_ATTEMPTS", "1")
