@@ -91,7 +91,7 @@ func (s *Service) expire(ctx context.Context, k *keystore.Key, now time.Time) (i
 		return 0, err
 	}
 	defer unlock()
-	defer s.busy.enter(k.ARN())()
+	defer s.enterFamily(k)()
 	var rows []*keystore.Material
 	n := 0
 	err = s.update(ctx, func(tx keystore.Tx) error {

@@ -642,3 +642,48 @@ func TestWhatImportsLeaveOpenIsTold(t *testing.T) {
 	}
 	p.clean()
 }
+
+// Material that waits for its rotation goes from the whole family with the primary's: whoever takes it away works on all of it,
+// and the reconciler leaves it to them.
+func TestFamilyThatLosesMaterialIsBeingWorkedOn(t *testing.T) {
+	for name, lose := range map[string]func(p *planet, id keystore.KeyID, material string) error{
+		"deleted": func(p *planet, id keystore.KeyID, material string) error {
+			_, err := p.DeleteImportedKeyMaterial(t.Context(), p.root, string(id), material)
+			return err
+		},
+		"expired": func(p *planet, _ keystore.KeyID, _ string) error {
+			_, err := p.expirer.ExpireOnce(t.Context(), p.clock.Now().Add(2*time.Hour))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlanet(t)
+			k := p.create(lifecycle.CreateKeyInput{MultiRegion: true, Origin: "EXTERNAL"})
+			first, second := make([]byte, 32), []byte("another key of thirty-two bytes!")
+			_, err := p.ImportKeyMaterial(t.Context(), p.root, p.wrap(p.root, k.ID, first))
+			require.NoError(t, err)
+			_, err = p.ReplicateKey(t.Context(), p.root, &lifecycle.ReplicateInput{KeyID: string(k.ID), ReplicaRegion: away})
+			require.NoError(t, err)
+			p.transit()
+			in := p.wrap(p.root, k.ID, second)
+			in.ImportType, in.ExpirationModel, in.ValidTo = "NEW_KEY_MATERIAL", "KEY_MATERIAL_EXPIRES", p.clock.Now().Add(time.Hour)
+			out, err := p.ImportKeyMaterial(t.Context(), p.root, in)
+			require.NoError(t, err)
+			for _, material := range [][]byte{first, second} {
+				_, err = p.ImportKeyMaterial(t.Context(), p.there, p.wrap(p.there, k.ID, material))
+				require.NoError(t, err)
+			}
+			var seen []lifecycle.ReconcileReport
+			p.cfg.Hook = func(step string) {
+				if step == lifecycle.StepMaterialCondemned {
+					seen = append(seen, p.reconcile())
+				}
+			}
+			p.begin()
+			require.NoError(t, lose(p, k.ID, out.KeyMaterialID))
+			assert.Equal(t, []lifecycle.ReconcileReport{{Busy: 2}}, seen)
+			assert.Len(t, p.key(p.there, k.ID).Materials, 1)
+			p.clean()
+		})
+	}
+}

@@ -21,7 +21,7 @@ func (s *Service) DeleteImportedKeyMaterial(ctx context.Context, c *keystore.Cal
 		return nil, err
 	}
 	defer unlock()
-	defer s.busy.enter(k.ARN())()
+	defer s.enterFamily(k)()
 	out := &ImportOutput{}
 	var rows []*keystore.Material
 	out.Key, err = s.change(ctx, k, a, func(tx keystore.Tx, k *keystore.Key) error {
@@ -50,6 +50,21 @@ func (s *Service) DeleteImportedKeyMaterial(ctx context.Context, c *keystore.Cal
 	}
 	s.endByKey(ctx, rows)
 	return out, nil
+}
+
+// enterFamily registers a key, and with a primary its replicas, whose material may go with its own.
+func (s *Service) enterFamily(k *keystore.Key) (leave func()) {
+	leaves := []func(){s.busy.enter(k.ARN())}
+	if k.MultiRegion != nil && k.MultiRegion.Primary {
+		for _, region := range k.MultiRegion.ReplicaRegions {
+			leaves = append(leaves, s.busy.enter(keystore.KeyARN(region, k.Account, k.ID)))
+		}
+	}
+	return func() {
+		for _, leave := range leaves {
+			leave()
+		}
+	}
 }
 
 // chosenMaterial finds the material that a request means, nil where it names none and the key has none.
