@@ -108,6 +108,6 @@ func showBench(cmd *cobra.Command, r *bench.Report) error {
 		rows = append(rows, []string{x.Name, fmt.Sprintf("%.0f", x.PerSecond), fmt.Sprintf("%.0f", x.P50), fmt.Sprintf("%.0f", x.P99),
 			fmt.Sprintf("%.0f", x.P999), part(x.OfBare), part(x.OfToken)})
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%d calls at a time, %.0f seconds each, client and servers on the same processors\n\n", r.Concurrency, r.Seconds)
+	fmt.Fprintf(cmd.OutOrStdout(), "%d calls at a time, %g seconds each, client and servers on the same processors\n\n", r.Concurrency, r.Seconds)
 	return table(cmd.OutOrStdout(), rows...)
 }

@@ -113,7 +113,7 @@ func load(ctx context.Context, name string, workers int, d time.Duration, call f
 		wg.Go(func() {
 			var took []time.Duration
 			var err error
-			for err == nil && ctx.Err() == nil && time.Since(began) < d {
+			for err == nil && ctx.Err() == nil && (len(took) == 0 || time.Since(began) < d) { // one call at least
 				at := time.Now()
 				err = call()
 				took = append(took, time.Since(at))
