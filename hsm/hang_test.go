@@ -143,11 +143,13 @@ func TestCloseWaitsForItsTurn(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	f := hsmtest.Fault(t, "a", "b")
-	token, _ := impatient(t, f)
-	cfg := f.Config("b")
-	cfg.CallTimeout = 2 * time.Second
-	other := f.OpenConfig(cfg)
-	f.Set("slow C_GenerateKeyPair 3500")
+	open := func(label string) *hsm.Token {
+		cfg := f.Config(label)
+		cfg.CallTimeout = 5 * time.Second
+		return f.OpenConfig(cfg)
+	}
+	token, other := open("a"), open("b")
+	f.Set("slow C_GenerateKeyPair 6000")
 	f.ResetCalls()
 	made := make(chan error, 1)
 	go func() {
