@@ -160,7 +160,8 @@ var broken = []struct {
 	{"short tag", rewriting("/encrypt", `"authenticationTag":"[^"]*"`, `"authenticationTag":"AAAA"`), []string{"encrypt.round-trip", "encrypt.plaintext-4300",
 		"encrypt.aad-8192", "encrypt.fresh", "cdiv.value", "cdiv.round-trip", "decrypt.ciphertext", "decrypt.iv", "decrypt.tag", "decrypt.aad", "decrypt.no-aad",
 		"decrypt.metadata", "decrypt.metadata-as-aad", "decrypt.aad-absent-is-empty", "decrypt.iv-length", "decrypt.tag-length", "decrypt.metadata-length",
-		"decrypt.no-tag", "decrypt.no-iv", "decrypt.no-ciphertext", "decrypt.not-json", "decrypt.unknown-key", "errors.oversize"}},
+		"decrypt.no-tag", "decrypt.no-iv", "decrypt.no-ciphertext", "decrypt.not-json", "decrypt.unknown-key", "errors.oversize",
+		"decrypt.unknown-members", "decrypt.operations"}},
 	{"one status for all errors", answering(func(r *http.Request, a *httptest.ResponseRecorder) {
 		if a.Code == http.StatusUnauthorized {
 			a.Code = http.StatusForbidden
@@ -182,6 +183,11 @@ var broken = []struct {
 			a.Header().Set("Content-Type", "text/plain")
 		}
 	}), []string{"errors.content-type"}},
+	{"answers as text", answering(func(_ *http.Request, a *httptest.ResponseRecorder) {
+		if a.Code == http.StatusOK {
+			a.Header().Set("Content-Type", "text/plain")
+		}
+	}), []string{"answers.content-type"}},
 	{"an error of its own", answering(func(_ *http.Request, a *httptest.ResponseRecorder) {
 		if strings.Contains(a.Body.String(), "KeyNotFoundException") {
 			a.Code, a.Body = 400, bytes.NewBufferString(`{"errorName":"NoSuchKeyException"}`)

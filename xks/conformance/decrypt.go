@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	sectionDecrypt = "Decrypt"
-	sectionStates  = "Key usage and status"
-	sectionErrors  = "Errors"
+	sectionDecrypt     = "Decrypt"
+	sectionStates      = "Key usage and status"
+	sectionErrors      = "Errors"
+	sectionContentType = "API content type"
 )
 
 // tampered is a check that a changed part of a ciphertext is detected.
@@ -75,6 +76,11 @@ func decryptChecks() []Check {
 		}),
 		spoiltDecrypt("no-ciphertext", "a missing ciphertext is refused", nil, func(b []byte) []byte { return bytes.Replace(b, []byte(`"ciphertext"`), []byte(`"otherText"`), 1) }),
 		spoiltDecrypt("not-json", "a body that is not JSON is refused", nil, func([]byte) []byte { return []byte("ciphertext") }),
+		acceptedDecrypt("unknown-members", "unknown members of the request are ignored", func(r *xks.DecryptRequest) []byte { return withUnknown(r.Encode()) }, nil),
+		acceptedDecrypt("operations", "a kmsOperation of the future is not invalid", func(r *xks.DecryptRequest) []byte {
+			r.Metadata.KMSOperation = futureOperation
+			return r.Encode()
+		}, []xks.ErrorName{xks.AccessDeniedException}),
 		{"decrypt.unknown-key", sectionDecrypt, Must, "an unknown key is KeyNotFoundException", func(ctx context.Context, s *session) error {
 			sealed, err := s.encrypt(ctx, "", []byte("plaintext"), nil, false)
 			if err != nil {
@@ -83,6 +89,17 @@ func decryptChecks() []Check {
 			return s.refuses(ctx, request{op: xks.OpDecrypt, keyID: absentKey, body: s.decryptRequest(sealed, nil).Encode()}, xks.KeyNotFoundException)
 		}},
 	}
+}
+
+// acceptedDecrypt is a check that an unusual request is accepted, or refused for one of these reasons.
+func acceptedDecrypt(id, title string, edit func(*xks.DecryptRequest) []byte, or []xks.ErrorName) Check {
+	return Check{"decrypt." + id, sectionDecrypt, Must, title, func(ctx context.Context, s *session) error {
+		sealed, err := s.encrypt(ctx, "", []byte("plaintext"), nil, false)
+		if err != nil {
+			return err
+		}
+		return s.acceptsOr(ctx, request{op: xks.OpDecrypt, body: edit(s.decryptRequest(sealed, nil))}, or...)
+	}}
 }
 
 // spoiltDecrypt is a check for faults that the specification lists under both names.
@@ -166,6 +183,13 @@ func checkMessage(a answer) error {
 	return nil
 }
 
+func checkContentType(a answer) error {
+	if kind, _, _ := strings.Cut(a.header.Get("Content-Type"), ";"); strings.TrimSpace(kind) != "application/json" {
+		return fmt.Errorf("Content-Type is %q", a.header.Get("Content-Type"))
+	}
+	return nil
+}
+
 // errorChecks come last: they look at every refusal that came before.
 func errorChecks() []Check {
 	each := func(id string, level Level, title string, judge func(answer) error) Check {
@@ -202,12 +226,16 @@ func errorChecks() []Check {
 			return nil
 		}),
 		each("message", Must, "errorMessage is fewer than 512 printable ASCII characters", checkMessage),
-		each("content-type", Must, "errors are application/json", func(a answer) error {
-			if kind, _, _ := strings.Cut(a.header.Get("Content-Type"), ";"); strings.TrimSpace(kind) != "application/json" {
-				return fmt.Errorf("Content-Type is %q", a.header.Get("Content-Type"))
+		each("content-type", Must, "errors are application/json", checkContentType),
+		{"answers.content-type", sectionContentType, Must, "answers are application/json", func(_ context.Context, s *session) error {
+			switch {
+			case s.accepted == 0:
+				return errors.New("the proxy accepted nothing")
+			case s.untyped != nil:
+				return fmt.Errorf("%s: %w", s.untyped.request, checkContentType(*s.untyped))
 			}
 			return nil
-		}),
+		}},
 		{"errors.still-serving", sectionErrors, Must, "the proxy serves after everything that was done to it", func(ctx context.Context, s *session) error {
 			a, err := s.send(ctx, request{op: xks.OpHealth, body: s.healthBody(xks.KMSHealthCheck)})
 			if err == nil && a.status != http.StatusOK {

@@ -105,7 +105,13 @@ var exact = []struct {
 		"health.instance-ids", "health.names", "health.operations", "health.unknown-members", "errors.still-serving"}},
 	{"knows all members that there will ever be", refusing(xks.ValidationException, func(_ *http.Request, body string) bool {
 		return strings.Contains(body, `"future"`)
-	}), []string{"health.unknown-members", "metadata.unknown-members", "encrypt.unknown-members"}},
+	}), []string{"health.unknown-members", "metadata.unknown-members", "encrypt.unknown-members", "decrypt.unknown-members"}},
+	{"knows all operations that there will ever be", refusing(xks.ValidationException, func(r *http.Request, body string) bool {
+		return strings.Contains(body, `"FutureOperation"`) && !strings.HasSuffix(r.URL.Path, "/health")
+	}), []string{"metadata.operations", "encrypt.operations", "decrypt.operations"}},
+	{"thinks that ARNs are short", refusing(xks.ValidationException, func(_ *http.Request, body string) bool {
+		return strings.Contains(body, strings.Repeat("x", 1900))
+	}), []string{"encrypt.long-arns"}},
 	{"encrypts whatever comes", shrugging("/encrypt"), []string{"encrypt.not-json", "encrypt.no-plaintext", "encrypt.no-algorithm", "encrypt.no-request-id",
 		"encrypt.no-principal", "encrypt.no-key-arn", "encrypt.no-operation", "encrypt.algorithm", "encrypt.base64", "encrypt.type", "cdiv.algorithm"}},
 	{"describes whatever comes", shrugging("/metadata"), []string{"metadata.required"}},

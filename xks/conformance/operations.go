@@ -18,6 +18,9 @@ const (
 	sectionIntegrity = "Encrypt (Appendix C)"
 )
 
+// futureOperation is a kmsOperation that KMS does not have. A proxy's own policy may deny it; it is not invalid.
+const futureOperation = "FutureOperation"
+
 // absentKey is an external key id that no key manager has.
 const absentKey = "conformance-no-such-key"
 
@@ -56,7 +59,7 @@ func healthChecks() []Check {
 			return err
 		}},
 		{"health.operations", sectionHealth, Must, "every KMS operation that checks health is accepted, and those of the future", func(ctx context.Context, s *session) error {
-			for _, op := range []string{xks.KMSHealthCheck, xks.KMSCreateStore, xks.KMSConnectStore, xks.KMSUpdateStore, "FutureOperation"} {
+			for _, op := range []string{xks.KMSHealthCheck, xks.KMSCreateStore, xks.KMSConnectStore, xks.KMSUpdateStore, futureOperation} {
 				if _, err := ask(ctx, s, s.healthBody(op)); err != nil {
 					return fmt.Errorf("kmsOperation %s: %w", op, err)
 				}
@@ -97,6 +100,10 @@ func metadataChecks() []Check {
 		}},
 		{"metadata.required", sectionMetadata, Must, "a request without requestMetadata is ValidationException", func(ctx context.Context, s *session) error {
 			return s.refuses(ctx, request{op: xks.OpMetadata, body: []byte("{}")}, xks.ValidationException)
+		}},
+		{"metadata.operations", sectionMetadata, Must, "a kmsOperation of the future is not invalid", func(ctx context.Context, s *session) error {
+			r := xks.MetadataRequest{Metadata: s.metadata(futureOperation)}
+			return s.acceptsOr(ctx, request{op: xks.OpMetadata, body: r.Encode()}, xks.AccessDeniedException)
 		}},
 		{"metadata.unknown-members", sectionMetadata, Must, "unknown members of the request are ignored", func(ctx context.Context, s *session) error {
 			_, err := s.accepts(ctx, request{op: xks.OpMetadata, body: withUnknown(s.metadataBody())})
@@ -151,6 +158,18 @@ func encryptChecks() []Check {
 			r := s.encryptRequest([]byte("plaintext"), nil, false)
 			_, err := s.accepts(ctx, request{op: xks.OpEncrypt, body: withUnknown(r.Encode())})
 			return err
+		}},
+		{"encrypt.operations", sectionEncrypt, Must, "a kmsOperation of the future is not invalid", func(ctx context.Context, s *session) error {
+			r := s.encryptRequest([]byte("plaintext"), nil, false)
+			r.Metadata.KMSOperation = futureOperation
+			return s.acceptsOr(ctx, request{op: xks.OpEncrypt, body: r.Encode()}, xks.AccessDeniedException)
+		}},
+		{"encrypt.long-arns", sectionEncrypt, Must, "ARNs of 2048 characters are supported", func(ctx context.Context, s *session) error {
+			r := s.encryptRequest([]byte("plaintext"), nil, false)
+			for _, arn := range []*string{&r.Metadata.PrincipalARN, &r.Metadata.KMSKeyARN} {
+				*arn += strings.Repeat("x", xks.MaxARN-len(*arn))
+			}
+			return s.acceptsOr(ctx, request{op: xks.OpEncrypt, body: r.Encode()}, xks.AccessDeniedException)
 		}},
 		{"encrypt.unknown-key", sectionEncrypt, Must, "an unknown key is KeyNotFoundException", func(ctx context.Context, s *session) error {
 			r := s.encryptRequest([]byte("plaintext"), nil, false)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,8 @@ type session struct {
 	cfg       Config
 	transport *http.Transport
 	refusals  []answer // every answer that was not 200, for the checks of their form
+	accepted  int      // answers that were 200
+	untyped   *answer  // the first of them that was not application/json
 }
 
 // answer is what the proxy said.
@@ -144,16 +147,27 @@ func (s *session) send(ctx context.Context, q request) (answer, error) {
 		return a, fmt.Errorf("%s: read answer: %w", q.op, err)
 	}
 	a.took = s.cfg.Now().Sub(start)
-	if a.status == http.StatusOK {
-		return a, nil
-	}
-	if e, err := xks.DecodeError(a.body); err == nil {
-		a.name = e.Name
+	if a.status != http.StatusOK {
+		if e, err := xks.DecodeError(a.body); err == nil {
+			a.name = e.Name
+		}
 	}
 	if q.method == http.MethodPost || q.method == "" {
-		s.refusals = append(s.refusals, a)
+		s.note(a)
 	}
 	return a, nil
+}
+
+// note keeps what the checks of all answers' form look at.
+func (s *session) note(a answer) {
+	if a.status != http.StatusOK {
+		s.refusals = append(s.refusals, a)
+		return
+	}
+	s.accepted++
+	if s.untyped == nil && checkContentType(a) != nil {
+		s.untyped = &a
+	}
 }
 
 // describe tells what came, for messages. It shows no more of the body than names.
@@ -195,6 +209,15 @@ func (s *session) accepts(ctx context.Context, q request) ([]byte, error) {
 		return nil, fmt.Errorf("%s was answered with %s, not with 200", q.op, a.describe())
 	}
 	return a.body, nil
+}
+
+// acceptsOr wants 200, or one of these errors.
+func (s *session) acceptsOr(ctx context.Context, q request, names ...xks.ErrorName) error {
+	a, err := s.send(ctx, q)
+	if err == nil && a.status != http.StatusOK && !slices.Contains(names, a.name) {
+		err = fmt.Errorf("%s was answered with %s, not with 200", q.op, a.describe())
+	}
+	return err
 }
 
 func (s *session) metadata(kmsOperation string) xks.RequestMetadata {
