@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -15,6 +16,25 @@ import (
 	"github.com/strongroom/strongroom/cmd/strongroom/admin"
 	"github.com/strongroom/strongroom/keystore/lifecycle"
 )
+
+// The appliance is ready when its stores are: the first call with a key of a store that was connected succeeds.
+func TestReadyWithTheStores(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	r := newRig(t)
+	control := shim(t, r)
+	r.start()
+	store := r.makeStore(ctx, "one", "")
+	r.connect(ctx, store)
+	key, err := r.kms.CreateKey(ctx, &kms.CreateKeyInput{CustomKeyStoreId: &store, Origin: types.OriginTypeAwsCloudhsm})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(control, []byte("slow C_Login 700\n"), 0o600))
+	r.crash()
+	r.start()
+	_, err = r.kms.Encrypt(ctx, &kms.EncryptInput{KeyId: key.KeyMetadata.KeyId, Plaintext: []byte("a")})
+	require.NoError(t, err)
+	r.shutdown()
+}
 
 // What is to be destroyed when the appliance starts waits until its store is connected again: a start makes no orphans.
 func TestStartMakesNoOrphans(t *testing.T) {

@@ -18,9 +18,10 @@ import (
 
 const defaultDrain = 20 * time.Second
 
-// Serve binds every listener, starts every long-lived goroutine, calls ready once every listener answers, and runs until
-// ctx ends or something fails. Then it takes no new calls, waits a bounded time for those in flight and returns when all
-// goroutines have ended. Close follows.
+// Serve binds every listener, starts every long-lived goroutine, calls ready once every listener answers and the custom key
+// stores that were connected are again (or, within a bound, are not to be found), and runs until ctx ends or something fails.
+// Then it takes no new calls, waits a bounded time for those in flight and returns when all goroutines have ended. Close
+// follows.
 func (a *Appliance) Serve(ctx context.Context, ready func() error) error {
 	if err := a.bind(ctx); err != nil {
 		return err
@@ -53,9 +54,23 @@ func (a *Appliance) Serve(ctx context.Context, ready func() error) error {
 				return ended(running, err)
 			}
 		}
+		a.awaitStores(running)
 		return ready()
 	})
 	return group.Wait()
+}
+
+// storesWait bounds how long the appliance is not ready because custom key stores are still looked for.
+const storesWait = 15 * time.Second
+
+// awaitStores waits, bounded, until every store that was connected is connected again or known not to be there: until then
+// calls with its keys fail, with an exception that no SDK tries again after.
+func (a *Appliance) awaitStores(ctx context.Context) {
+	wait, cancel := context.WithTimeout(ctx, storesWait)
+	defer cancel()
+	if err := a.manager.Wait(wait); err != nil && ctx.Err() == nil {
+		a.log.LogAttrs(ctx, slog.LevelWarn, "custom key stores are still being connected; until that is over, calls with their keys fail")
+	}
 }
 
 // ended makes nothing of an error that is only the end of the appliance.
