@@ -114,6 +114,13 @@ func TestSessionOfACallThatHangs(t *testing.T) {
 	require.Equal(t, 1, n, "its key is left to whoever ordered it")
 }
 
+// TestAbandonedCallIsWiped: what a call carried does not stay in memory when its caller has gone.
+func TestAbandonedCallIsWiped(t *testing.T) {
+	left := hsm.AbandonedCall(bytesOf(0x5a, 32))
+	require.GreaterOrEqual(t, len(left), 64)
+	require.Equal(t, make([]byte, len(left)), left)
+}
+
 // TestLateImport: a key that is made after its caller gave up, and wiped the value, is the caller's key and none of zeros.
 func TestLateImport(t *testing.T) {
 	t.Parallel()

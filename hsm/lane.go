@@ -154,6 +154,7 @@ func (l *lanes) serve(ln *lane, h *hotCall) bool {
 		return true
 	}
 	if !h.state.CompareAndSwap(hotQueued, hotRunning) {
+		clear(h.mem)
 		return true // its caller is gone
 	}
 	s, err := l.session()
@@ -182,6 +183,7 @@ func (l *lanes) serve(ln *lane, h *hotCall) bool {
 	if !ln.word.CompareAndSwap(word, 0) {
 		c.stuck.Add(-1)
 		s.dirty = true
+		clear(h.mem) // its caller has gone
 		c.pool.put(s)
 		l.start()
 		return false
@@ -213,12 +215,14 @@ func (h *hotCall) cross(raw Session) (int, error) {
 	}
 }
 
-// finish hands the result over, unless the caller has gone.
+// finish hands the result over, or wipes it if the caller has gone.
 func (h *hotCall) finish(from uint32, n int, err error) {
 	h.n, h.err = n, err
 	if h.state.CompareAndSwap(from, hotDone) {
 		h.done <- true
+		return
 	}
+	clear(h.mem)
 }
 
 func (l *lanes) session() (*lease, error) {
