@@ -47,7 +47,8 @@ func (t *Token) usable(op string) error {
 }
 
 // Close gives the handle back. The last one of a token logs it out and ends its
-// sessions; the module stays initialised. Closing twice is harmless.
+// sessions; the module stays initialised. Closing twice is harmless. An error of
+// class Busy means that the module had no time for it: the handle is open still.
 func (t *Token) Close() error {
 	if t.closed.Swap(true) {
 		return nil
