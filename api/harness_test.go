@@ -29,6 +29,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/strongroom/strongroom/api"
+	"github.com/strongroom/strongroom/api/apitest"
 	"github.com/strongroom/strongroom/api/sigv4"
 	"github.com/strongroom/strongroom/cmd/strongroom/principals"
 	"github.com/strongroom/strongroom/hsm"
@@ -243,7 +244,7 @@ func (a *appliance) client(key principals.NewKey) *kms.Client {
 	return kms.New(kms.Options{
 		Region: region, BaseEndpoint: aws.String(a.url), RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.Secret, ""),
-	})
+	}, apitest.SendWhole)
 }
 
 // answer is what came back over HTTP.

@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/smithy-go"
+
+	"github.com/strongroom/strongroom/api/apitest"
 )
 
 // kmsMain is the command kms of the scenarios: one call with AWS's Go SDK.
@@ -49,7 +51,7 @@ func kmsCall(ctx context.Context, args []string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return callByName(ctx, kms.NewFromConfig(cfg), args[0], strings.Join(args[1:], ""))
+	return callByName(ctx, kms.NewFromConfig(cfg, apitest.SendWhole), args[0], strings.Join(args[1:], ""))
 }
 
 // callByName calls an operation of the client with input in JSON, and gives the output in JSON.

@@ -26,6 +26,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/strongroom/strongroom/api/apitest"
 	"github.com/strongroom/strongroom/cmd/strongroom/admin"
 	"github.com/strongroom/strongroom/keystore"
 	"github.com/strongroom/strongroom/keystore/lifecycle"
@@ -75,7 +76,7 @@ func (r *rig) start(env ...string) {
 		Credentials: credentials.NewStaticCredentialsProvider(r.vars["AWS_ACCESS_KEY_ID"], r.vars["AWS_SECRET_ACCESS_KEY"], ""),
 		Retryer:     aws.NopRetryer{},
 		HTTPClient:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: time.Minute},
-	})
+	}, apitest.SendWhole)
 }
 
 // crash ends it by SIGKILL.

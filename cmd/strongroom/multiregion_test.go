@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/strongroom/strongroom/api/apitest"
 	"github.com/strongroom/strongroom/cmd/strongroom/admin"
 )
 
@@ -41,7 +42,7 @@ func (g *globe) in(region string) *kms.Client {
 	return kms.New(kms.Options{
 		BaseEndpoint: aws.String(g.vars["AWS_ENDPOINT_URL_KMS"]), Region: region, Retryer: aws.NopRetryer{},
 		Credentials: credentials.NewStaticCredentialsProvider(g.vars["AWS_ACCESS_KEY_ID"], g.vars["AWS_SECRET_ACCESS_KEY"], ""),
-	})
+	}, apitest.SendWhole)
 }
 
 func (g *globe) arn(region string, id *string) string {

@@ -25,6 +25,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/strongroom/strongroom/api/apitest"
 	"github.com/strongroom/strongroom/cmd/strongroom/admin"
 	"github.com/strongroom/strongroom/cmd/strongroom/appliance"
 	"github.com/strongroom/strongroom/cmd/strongroom/config"
@@ -89,7 +90,7 @@ func (h *house) start() {
 	}
 	h.admin = "http://" + a.Addr("admin")
 	h.kms = kms.New(kms.Options{BaseEndpoint: aws.String("http://" + a.Addr("kms")), Region: xkstest.Region, Retryer: aws.NopRetryer{},
-		Credentials: credentials.NewStaticCredentialsProvider(root.AccessKeyID, root.Secret, "")})
+		Credentials: credentials.NewStaticCredentialsProvider(root.AccessKeyID, root.Secret, "")}, apitest.SendWhole)
 	h.socket = cfg.AdminSocket()
 	stopped := false
 	h.stop = func() {
