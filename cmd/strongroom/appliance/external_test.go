@@ -126,11 +126,11 @@ func (h *house) metrics() string {
 }
 
 // proxy starts a scripted proxy of the authority that the appliance trusts. Once its certificate is switched it shows one of a
-// stranger.
-func (h *house) proxy(t *testing.T) (p *xkstest.Proxy, stranger *atomic.Bool) {
+// stranger. It stays for as long as the appliance does, as its store may: its port is nobody else's meanwhile.
+func (h *house) proxy() (p *xkstest.Proxy, stranger *atomic.Bool) {
 	stranger = new(atomic.Bool)
 	good := h.authority.Issue("localhost")
-	p = xkstest.Start(t, func(own *xkstest.Authority, c *tls.Config) {
+	p = xkstest.Start(h.t, func(own *xkstest.Authority, c *tls.Config) {
 		bad := own.Issue("localhost")
 		c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if stranger.Load() {
@@ -219,8 +219,8 @@ type ward struct {
 func (h *house) ward(t *testing.T) *ward {
 	t.Helper()
 	w := &ward{house: h}
-	w.proxy, w.stranger = h.proxy(t)
-	w.spare, w.spareWrong = h.proxy(t)
+	w.proxy, w.stranger = h.proxy()
+	w.spare, w.spareWrong = h.proxy()
 	w.spareEndpoint = w.spare.Endpoint
 	w.store = h.create(t, w.proxy)
 	require.Equal(t, types.ConnectionStateTypeConnected, h.connect(t, w.store).ConnectionState)
@@ -429,7 +429,7 @@ func TestExternalConnectionErrorCodes(t *testing.T) {
 			types.ConnectionErrorCodeTypeXksProxyTimedOut},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, stranger := h.proxy(t)
+			p, stranger := h.proxy()
 			store := h.create(t, p)
 			c.spoil(p, stranger)
 			is := h.connect(t, store)
@@ -446,7 +446,7 @@ func TestExternalConnectionErrorCodes(t *testing.T) {
 		})
 	}
 	t.Run("unhealthy at create", func(t *testing.T) {
-		p, _ := h.proxy(t)
+		p, _ := h.proxy()
 		p.SetHealth(unhealthy)
 		_, err := h.kms.CreateCustomKeyStore(t.Context(), createInput("unhealthy", p.Endpoint))
 		exception, message := errorOf(t, err)
@@ -574,7 +574,7 @@ func TestExternalStoreAfterARestart(t *testing.T) {
 // There is no VPC here: the appliance reaches the endpoint by its name. The proxy is not asked before the store is connected.
 func TestExternalStoreInAVPC(t *testing.T) {
 	h := newHouse(t, patient)
-	p, _ := h.proxy(t)
+	p, _ := h.proxy()
 	in := createInput("in a VPC", p.Endpoint)
 	in.XksProxyConnectivity = types.XksProxyConnectivityTypeVpcEndpointService
 	_, err := h.kms.CreateCustomKeyStore(t.Context(), in)
@@ -600,7 +600,7 @@ func TestExternalStoreInAVPC(t *testing.T) {
 	_, err = h.kms.CreateCustomKeyStore(t.Context(), public)
 	exception, _ = errorOf(t, err)
 	assert.Equal(t, "XksProxyUriEndpointInUseException", exception)
-	other, _ := h.proxy(t)
+	other, _ := h.proxy()
 	in.CustomKeyStoreName, in.XksProxyUriEndpoint = aws.String("other"), &other.Endpoint
 	_, err = h.kms.CreateCustomKeyStore(t.Context(), in)
 	exception, _ = errorOf(t, err)

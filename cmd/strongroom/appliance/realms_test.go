@@ -31,7 +31,7 @@ func TestKeysInUseAreKeptInEveryRealm(t *testing.T) {
 		require.NoError(t, call(http.MethodPost, "/dev/keys", admin.NewExternalKey{ID: id, Usage: "both"}))
 		require.NoError(t, call(http.MethodPost, "/dev/keys/"+id+"/disable", admin.Empty{}))
 	}
-	p, _ := h.proxy(t)
+	p, _ := h.proxy()
 	store := h.create(t, p)
 	h.connect(t, store)
 	key, err := h.createKey(t.Context(), store, "used")
