@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/strongroom/strongroom/hsm"
 	"github.com/strongroom/strongroom/hsm/hsmtest"
@@ -76,7 +75,7 @@ func TestChaos(t *testing.T) {
 	for _, key := range keys {
 		assert.Equal(t, 1, count(found, key.Label))
 	}
-	require.Eventually(t, func() bool { return token.Stats().Stuck == 0 }, time.Minute, 10*time.Millisecond)
+	settled(t, token)
 }
 
 func count(all []string, one string) int {

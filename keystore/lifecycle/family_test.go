@@ -537,18 +537,24 @@ func TestValidToInPolicies(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// cancelledWhileCreating gives a replica whose deletion was scheduled and cancelled while it is held in Creating.
+func (p *planet) cancelledWhileCreating(k *keystore.Key) *keystore.Key {
+	p.t.Helper()
+	p.moves.Hold()
+	_, err := p.ReplicateKey(p.t.Context(), p.root, &lifecycle.ReplicateInput{KeyID: string(k.ID), ReplicaRegion: away})
+	require.NoError(p.t, err)
+	_, err = p.ScheduleKeyDeletion(p.t.Context(), p.there, string(k.ID), 7)
+	require.NoError(p.t, err)
+	_, err = p.CancelKeyDeletion(p.t.Context(), p.there, string(k.ID))
+	require.NoError(p.t, err)
+	return p.key(p.there, k.ID)
+}
+
 // A replica whose deletion was cancelled before its material came can't be enabled before it is there.
 func TestReplicaThatIsDisabledBeforeItsMaterialComes(t *testing.T) {
 	p := newPlanet(t)
 	k := p.create(lifecycle.CreateKeyInput{MultiRegion: true})
-	p.moves.Hold()
-	_, err := p.ReplicateKey(t.Context(), p.root, &lifecycle.ReplicateInput{KeyID: string(k.ID), ReplicaRegion: away})
-	require.NoError(t, err)
-	_, err = p.ScheduleKeyDeletion(t.Context(), p.there, string(k.ID), 7)
-	require.NoError(t, err)
-	_, err = p.CancelKeyDeletion(t.Context(), p.there, string(k.ID))
-	require.NoError(t, err)
-	replica := p.key(p.there, k.ID)
+	replica := p.cancelledWhileCreating(k)
 	require.Equal(t, keystore.Disabled, replica.State)
 	faulty(t, p.EnableKey(t.Context(), p.there, string(k.ID)), keystore.KindInvalidState, replica.ARN()+" is creating.")
 	p.moves.Release()
@@ -566,14 +572,7 @@ func TestReplicaThatIsToldOfItsMaterialLater(t *testing.T) {
 	material := make([]byte, 32)
 	_, err := p.ImportKeyMaterial(t.Context(), p.root, p.wrap(p.root, k.ID, material))
 	require.NoError(t, err)
-	p.moves.Hold()
-	_, err = p.ReplicateKey(t.Context(), p.root, &lifecycle.ReplicateInput{KeyID: string(k.ID), ReplicaRegion: away})
-	require.NoError(t, err)
-	_, err = p.ScheduleKeyDeletion(t.Context(), p.there, string(k.ID), 7)
-	require.NoError(t, err)
-	_, err = p.CancelKeyDeletion(t.Context(), p.there, string(k.ID))
-	require.NoError(t, err)
-	replica := p.key(p.there, k.ID)
+	replica := p.cancelledWhileCreating(k)
 	require.Equal(t, keystore.PendingImport, replica.State)
 	other := p.wrap(p.there, k.ID, []byte("another key of thirty-two bytes!"))
 	_, err = p.ImportKeyMaterial(t.Context(), p.there, other)
