@@ -101,13 +101,43 @@ func (c *core) correct(ctx context.Context, s *lease, order Template, class uint
 }
 
 func (c *core) read(ctx context.Context, s *lease, h Handle) (Object, error) {
-	attrs, err := call(ctx, c, s, "C_GetAttributeValue", func(raw Session) ([]Attribute, error) {
-		return raw.Attributes(h, objectAttrs...)
-	})
+	attrs, err := c.attributes(ctx, s, h, objectAttrs...)
 	if err != nil {
 		return Object{}, err
 	}
 	return describe(attrs), nil
+}
+
+// attributes reads attributes of an object.
+func (c *core) attributes(ctx context.Context, s *lease, h Handle, types ...uint) ([]Attribute, error) {
+	return askAgain(func() ([]Attribute, error) {
+		return call(ctx, c, s, "C_GetAttributeValue", func(raw Session) ([]Attribute, error) {
+			return raw.Attributes(h, types...)
+		})
+	})
+}
+
+// askAgain reads attributes a second time where the answer may mean that the
+// object goes at this moment: while another session destroys it SoftHSM2 2.6.1
+// answers CKR_GENERAL_ERROR or CKR_ATTRIBUTE_VALUE_INVALID, which look like a
+// fault of the token, and then that there is no such object.
+func askAgain(ask func() ([]Attribute, error)) ([]Attribute, error) {
+	attrs, err := ask()
+	switch CKR(CodeOf(err)) {
+	case ckrGeneralError, ckrAttributeValueInvalid:
+		return ask()
+	}
+	return attrs, err
+}
+
+// went reports whether reading an object failed because it is no more; the
+// session is sound then.
+func (s *lease) went(err error) bool {
+	if CodeOf(err) != uint(ckrObjectHandleInvalid) {
+		return false
+	}
+	s.dirty = false
+	return true
 }
 
 // located is an object that a search found.
@@ -129,8 +159,7 @@ func (c *core) search(ctx context.Context, s *lease, template []Attribute, limit
 	out := make([]located, 0, len(handles))
 	for _, h := range handles {
 		o, err := c.read(ctx, s, h)
-		if CodeOf(err) == uint(ckrObjectHandleInvalid) {
-			s.dirty = false // the object went meanwhile; the session is sound
+		if s.went(err) {
 			continue
 		}
 		if err != nil {

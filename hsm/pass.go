@@ -161,8 +161,7 @@ func (c *core) readAll(ctx context.Context, gen uint64, handles []Handle) ([]loc
 		}
 		for _, h := range handles {
 			o, err := c.read(ctx, s, h)
-			if CodeOf(err) == uint(ckrObjectHandleInvalid) {
-				s.dirty = false
+			if s.went(err) {
 				continue
 			}
 			if err != nil {

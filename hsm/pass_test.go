@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	p11 "github.com/miekg/pkcs11"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/strongroom/strongroom/hsm"
@@ -68,6 +70,49 @@ func TestObjectsIsAPass(t *testing.T) {
 		require.NoError(t, roundTrip(token, k))
 	}
 	require.Zero(t, f.Calls()["C_FindObjectsInit"])
+}
+
+// TestObjectsGoWhileTheyAreRead: what SoftHSM2 answers of an object that another
+// session destroys at this moment (a call that was given up long ago, say) fails
+// no listing and no search.
+func TestObjectsGoWhileTheyAreRead(t *testing.T) {
+	token := hsmtest.SoftHSM(t, "a").Open("a")
+	raw := p11.New(token.Info().ModulePath)
+	t.Cleanup(raw.Destroy)
+	session, err := raw.OpenSession(token.Info().Slot, p11.CKF_SERIAL_SESSION|p11.CKF_RW_SESSION)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, raw.CloseSession(session)) })
+	for range 300 {
+		key := hsmtest.AES(t, token, "doomed")
+		require.NoError(t, raw.FindObjectsInit(session, []*p11.Attribute{p11.NewAttribute(p11.CKA_ID, key.ID)}))
+		handles, _, err := raw.FindObjects(session, 2)
+		require.NoError(t, err)
+		require.Len(t, handles, 1)
+		require.NoError(t, raw.FindObjectsFinal(session))
+		destroyed := make(chan error, 1)
+		go func() { destroyed <- raw.DestroyObject(session, handles[0]) }()
+		for there := true; there; {
+			found, err := token.Find(t.Context(), key)
+			require.NoError(t, err)
+			there = len(found) > 0
+			require.NoError(t, token.Objects(t.Context(), func(hsm.Object) error { return nil }))
+		}
+		require.NoError(t, <-destroyed)
+	}
+	require.EqualValues(t, 1, token.Stats().Epoch)
+}
+
+// TestReadingIsAskedAgain: what may mean that an object goes is asked again, and
+// shows that it does not.
+func TestReadingIsAskedAgain(t *testing.T) {
+	f := hsmtest.Fault(t, "a")
+	token, keys := someKeys(t, f, 3)
+	for _, code := range []string{"0x5", "0x13"} {
+		f.Set("fail C_GetAttributeValue " + code + " times 1")
+		n := 0
+		require.NoError(t, token.Objects(t.Context(), func(hsm.Object) error { n++; return nil }))
+		require.Equal(t, len(keys)+1, n)
+	}
 }
 
 // TestPrimedHandlesAreProved: a key that went after the pass is not there, and

@@ -49,9 +49,7 @@ func (t *Token) PublicKey(ctx context.Context, ref KeyRef) (PublicKey, error) {
 			if err := e.on(s, op); err != nil {
 				return err
 			}
-			attrs, err = call(ctx, t.core, s, op, func(raw Session) ([]Attribute, error) {
-				return raw.Attributes(e.object, publicAttributes(e.kind)...)
-			})
+			attrs, err = t.core.attributes(ctx, s, e.object, publicAttributes(e.kind)...)
 			return err
 		})
 		if err != nil {

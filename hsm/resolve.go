@@ -79,11 +79,8 @@ func (c *core) prove(ctx context.Context, e *entry) (same bool, err error) {
 		if s.gen != e.gen {
 			return nil
 		}
-		attrs, err := call(ctx, c, s, "C_GetAttributeValue", func(raw Session) ([]Attribute, error) {
-			return raw.Attributes(e.object, ckaID, ckaLabel)
-		})
-		if CodeOf(err) == uint(ckrObjectHandleInvalid) {
-			s.dirty = false // the object is gone; the session is sound
+		attrs, err := c.attributes(ctx, s, e.object, ckaID, ckaLabel)
+		if s.went(err) {
 			return nil
 		}
 		o := describe(attrs)

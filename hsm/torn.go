@@ -78,13 +78,19 @@ func (c *core) findTorn(ctx context.Context, keeper *lease) (map[Handle]bool, er
 	return torn, nil
 }
 
-// named tells whether an object has a CKA_ID or a label. SoftHSM2 shows nothing of an object that has no class yet.
+// named tells whether an object has a CKA_ID or a label, or is no more. SoftHSM2 shows nothing of an object that has no class yet.
 func (c *core) named(ctx context.Context, keeper *lease, h Handle) (bool, error) {
-	attrs, err := inspectAs(ctx, c, keeper, "C_GetAttributeValue", func(raw Session) ([]Attribute, error) {
-		return raw.Attributes(h, ckaID, ckaLabel)
+	attrs, err := askAgain(func() ([]Attribute, error) {
+		return inspectAs(ctx, c, keeper, "C_GetAttributeValue", func(raw Session) ([]Attribute, error) {
+			return raw.Attributes(h, ckaID, ckaLabel)
+		})
 	})
-	if CKR(CodeOf(err)) == ckrAttributeValueInvalid {
+	switch CKR(CodeOf(err)) {
+	case ckrAttributeValueInvalid:
 		return false, nil
+	case ckrObjectHandleInvalid: // it went meanwhile
+		keeper.dirty = false
+		return true, nil
 	}
 	for _, a := range attrs {
 		if len(a.Value) > 0 {

@@ -45,14 +45,29 @@ func (w *onToken) mend() {
 // List gives the keys on the token that are not the appliance's own.
 func (w *onToken) List() []backend.Object {
 	w.t.Helper()
-	var list []backend.Object
-	require.NoError(w.t, w.b.Objects(w.t.Context(), func(o backend.Object) error {
+	list, err := w.list()
+	require.NoError(w.t, err)
+	return list
+}
+
+func (w *onToken) list() (list []backend.Object, err error) {
+	err = w.b.Objects(w.t.Context(), func(o backend.Object) error {
 		if !strings.HasPrefix(o.Label, "strongroom:") {
 			list = append(list, o)
 		}
 		return nil
-	}))
-	return list
+	})
+	return list, err
+}
+
+// comesToHave waits until the token has so many keys, because a call that hung did its work in the end.
+func (w *onToken) comesToHave(n int) {
+	w.t.Helper()
+	require.EventuallyWithT(w.t, func(c *assert.CollectT) {
+		list, err := w.list()
+		assert.NoError(c, err)
+		assert.Len(c, list, n)
+	}, 2*time.Minute, 10*time.Millisecond)
 }
 
 // callsOf counts the PKCS#11 calls of something.
@@ -176,8 +191,7 @@ func TestHungTokenDelaysNoKey(t *testing.T) {
 	assert.Equal(t, keystore.MaterialDestroyed, w.row(other.ARN()).State)
 	assert.Equal(t, keystore.MaterialOrphaned, w.row(k.ARN()).State)
 	w.mend()
-	// The call that hung does its work in the end.
-	require.Eventually(t, func() bool { return len(w.List()) == 0 }, 2*time.Minute, 10*time.Millisecond)
+	w.comesToHave(0)
 	r, err := lifecycle.NewOrphans(w.Service).Scan(t.Context(), lifecycle.ScanFilter{StoreID: w.store})
 	require.NoError(t, err)
 	assert.Len(t, r.Gone, 1)
@@ -194,7 +208,7 @@ func TestHungCreateIsWatched(t *testing.T) {
 	require.ErrorIs(t, err, backend.ErrUnanswered)
 	assert.Equal(t, keystore.MaterialPlanned, w.rows("")[0].State)
 	w.mend()
-	require.Eventually(t, func() bool { return len(w.List()) == 1 }, 2*time.Minute, 10*time.Millisecond)
+	w.comesToHave(1)
 	assert.Equal(t, lifecycle.ReconcileReport{Destroyed: 1}, w.reconcile())
 	assert.Empty(t, w.List())
 }
