@@ -18,12 +18,19 @@ const (
 	exitOK     = 0
 	exitFailed = 1 // refused or failed
 	exitUsage  = 2
+	exitPIN    = 3 // serve: a token did not take its PIN, and the next start would try it again
 )
 
 // failure is an error of a command that was called as it should be.
 type failure struct{ error }
 
 func (f failure) Unwrap() error { return f.error }
+
+// refusedPIN is the failure of a start that must not be repeated before somebody saw to it: a token locks a PIN that was wrong
+// a few times.
+type refusedPIN struct{ error }
+
+func (r refusedPIN) Unwrap() error { return r.error }
 
 // mistake is a mistake in the command line that shows only when the command is run.
 type mistake struct{ error }
@@ -58,6 +65,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 				fmt.Fprintln(stderr, "strongroom: "+line)
 			}
 		}
+		if pin := (refusedPIN{}); errors.As(err, &pin) {
+			return exitPIN
+		}
 		return exitFailed
 	}
 	fmt.Fprintf(stderr, "strongroom: %s; see %s --help\n", strings.TrimSpace(strings.SplitN(err.Error(), "\n", 2)[0]), called.CommandPath())
@@ -85,7 +95,8 @@ func newRoot() *cobra.Command {
 		Short: "A key appliance with the AWS KMS API, whose keys never leave an HSM",
 		Long: "Strongroom speaks the AWS KMS API. Behind it every key lives on a PKCS#11 token.\n\n" +
 			"Try it with `strongroom dev`; run it with `strongroom init` and `strongroom serve`.\n\n" +
-			"Exit codes: 0, 1 for refused or failed, 2 for a mistake in the command line.",
+			"Exit codes: 0, 1 for refused or failed, 2 for a mistake in the command line; of serve, 3 where a token\n" +
+			"did not take its PIN: do not start it again before that is seen to.",
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,

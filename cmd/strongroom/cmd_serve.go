@@ -19,6 +19,7 @@ import (
 	"github.com/strongroom/strongroom/cmd/strongroom/appliance"
 	"github.com/strongroom/strongroom/cmd/strongroom/config"
 	"github.com/strongroom/strongroom/cmd/strongroom/principals"
+	"github.com/strongroom/strongroom/hsm"
 )
 
 // configFlag adds --config, which the command needs.
@@ -54,6 +55,11 @@ func serve(ctx context.Context, c *config.Config, errOut io.Writer) (err error) 
 	starting, started := unhurried(ctx)
 	defer started()
 	a, err := appliance.Open(starting, appliance.Options{Config: c, Logger: log, Version: version()})
+	for _, pin := range []hsm.Class{hsm.PINIncorrect, hsm.PINLocked, hsm.PINExpired, hsm.PINNotSet} {
+		if errors.Is(err, pin) {
+			return refusedPIN{err}
+		}
+	}
 	if err != nil {
 		return err
 	}
