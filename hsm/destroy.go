@@ -20,7 +20,9 @@ func (t *Token) Destroy(ctx context.Context, ref KeyRef) (found int, err error) 
 	c := t.core
 	most := 0
 	err = t.repeat(ctx, op, func(ctx context.Context) error {
+		var gen uint64
 		err := c.manage(ctx, func(s *lease) error {
+			gen = s.gen
 			n, err := c.destroyFound(ctx, s, ref)
 			most = max(most, n)
 			return err
@@ -28,7 +30,7 @@ func (t *Token) Destroy(ctx context.Context, ref KeyRef) (found int, err error) 
 		if err != nil {
 			return err
 		}
-		return c.provenWell(ctx)
+		return c.provenWell(ctx, gen)
 	})
 	return most, err
 }

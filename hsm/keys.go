@@ -190,7 +190,9 @@ func (t *Token) find(ctx context.Context, template []Attribute) ([]Object, error
 	var out []Object
 	err := t.repeat(ctx, "C_FindObjects", func(ctx context.Context) error {
 		out = nil
+		var gen uint64
 		err := t.core.manage(ctx, func(s *lease) error {
+			gen = s.gen
 			found, err := t.core.search(ctx, s, template, findAtOnce)
 			for _, f := range found {
 				out = append(out, f.Object)
@@ -198,7 +200,7 @@ func (t *Token) find(ctx context.Context, template []Attribute) ([]Object, error
 			return err
 		})
 		if err == nil && len(out) == 0 {
-			err = t.core.provenWell(ctx)
+			err = t.core.provenWell(ctx, gen)
 		}
 		return err
 	})
@@ -209,9 +211,13 @@ func (t *Token) find(ctx context.Context, template []Attribute) ([]Object, error
 }
 
 // provenWell turns a failed check into an error that no one takes for "not
-// found".
-func (c *core) provenWell(ctx context.Context) error {
+// found". gen is the login in which nothing was found: that the token is well in
+// a later one says nothing about what it showed then.
+func (c *core) provenWell(ctx context.Context, gen uint64) error {
 	err := c.check(ctx)
+	if err == nil && c.live.Load() != gen {
+		err = failf("check token", SessionLost, "the token was logged in to anew meanwhile")
+	}
 	if err == nil {
 		return nil
 	}

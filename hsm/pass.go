@@ -140,7 +140,7 @@ func (c *core) walk(ctx context.Context, gen uint64, handles []Handle, fn func(O
 	if expected && !canarySeen {
 		return failf("C_FindObjects", TokenDoubtful, "the token does not show all of its objects")
 	}
-	if err := c.provenWell(ctx); err != nil {
+	if err := c.provenWell(ctx, gen); err != nil {
 		return err
 	}
 	for _, e := range c.cache.fill(gen, seen) {

@@ -16,12 +16,13 @@ func (c *core) resolve(ctx context.Context, ref KeyRef, class uint) (*entry, err
 	if err := ref.check("find key"); err != nil {
 		return nil, err
 	}
+	gen := c.live.Load()
 	e, err := c.find(ctx, ref, class)
 	if err != nil {
 		return nil, err
 	}
 	if e == nil {
-		if err := c.provenWell(ctx); err != nil {
+		if err := c.provenWell(ctx, gen); err != nil {
 			return nil, err
 		}
 		return nil, failf("find key", KeyMissing, "%s", ref)

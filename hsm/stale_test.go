@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/strongroom/strongroom/hsm"
@@ -79,4 +80,62 @@ func TestCopyOfAnEarlierLogin(t *testing.T) {
 	require.Zero(t, f.Calls()["C_DestroyObject"])
 	require.NoError(t, roundTrip(token, key))
 	require.NoError(t, token.Health(ctx))
+}
+
+// TestNothingFoundInAnEarlierLogin: a search that found nothing while the token was away is no answer when the token has
+// been brought back by somebody else before it is shown to be well.
+func TestNothingFoundInAnEarlierLogin(t *testing.T) {
+	ctx := t.Context()
+	for name, search := range map[string]func(*hsm.Token, hsm.KeyRef) (int, error){
+		"find": func(token *hsm.Token, ref hsm.KeyRef) (int, error) {
+			found, err := token.Find(ctx, ref)
+			return len(found), err
+		},
+		"destroy": func(token *hsm.Token, ref hsm.KeyRef) (int, error) { return token.Destroy(ctx, ref) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := hsmtest.Fault(t, "a")
+			cfg := f.Config("a")
+			cfg.MaxSessions = 2 // the keeper and one to lend, which goes to those who wait for it in turn
+			token := f.OpenConfig(cfg)
+			key := hsmtest.AES(t, token, "key")
+			giveBack, err := token.HoldSession(ctx)
+			require.NoError(t, err)
+			waiting := func(n int) {
+				t.Helper()
+				eventually(t, func() error {
+					if token.Waiting() != n {
+						return fmt.Errorf("%d wait for a session", token.Waiting())
+					}
+					return nil
+				})
+			}
+			type result struct {
+				n   int
+				err error
+			}
+			done := make(chan result, 1)
+			go func() {
+				n, err := search(token, key)
+				done <- result{n, err}
+			}()
+			waiting(1)
+			next := make(chan func(), 1)
+			go func() {
+				giveBack, err := token.HoldSession(ctx)
+				assert.NoError(t, err)
+				next <- giveBack
+			}()
+			waiting(2)
+			f.Set("gone-quietly")
+			giveBack()
+			again := <-next // the search is over, and has found nothing
+			f.Set()
+			require.NoError(t, token.Relogin(ctx))
+			again()
+			got := <-done
+			require.NoError(t, got.err)
+			require.Equal(t, 1, got.n)
+		})
+	}
 }
