@@ -164,7 +164,7 @@ func copyLibrary(t testing.TB, from, name, to string) string {
 	t.Helper()
 	shared.mu.Lock()
 	shared.copies++
-	own := fmt.Sprintf("SR_CONF_%0*d", len(name)-len("SR_CONF_"), shared.copies)
+	own := copyVariable(shared.copies)
 	shared.mu.Unlock()
 	if len(own) != len(name) {
 		t.Fatalf("%d copies of the library in one process", shared.copies)

@@ -86,8 +86,22 @@ func makeDir() (string, error) {
 	if err := WriteConf(dir); err != nil {
 		return "", err
 	}
+	// A variable that is new moves the environment, beneath a module that reads it at this moment: so all are made
+	// before there is a module. Giving one another value moves nothing.
+	for n := 1; n <= copiesForeseen; n++ {
+		if err := os.Setenv(copyVariable(n), ""); err != nil {
+			return "", err
+		}
+	}
 	return dir, os.Setenv("SOFTHSM2_CONF", filepath.Join(dir, "softhsm2.conf"))
 }
+
+// copiesForeseen is how many copies of the library a process may have without a risk.
+const copiesForeseen = 1000
+
+// copyVariable names the variable that a copy of the library reads instead of SOFTHSM2_CONF or KRYOPTIC_CONF: it has to
+// have their length.
+func copyVariable(n int) string { return fmt.Sprintf("SR_CONF_%05d", n) }
 
 // WriteConf writes softhsm2.conf and an empty tokens/ into a directory.
 func WriteConf(dir string) error {
