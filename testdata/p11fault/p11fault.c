@@ -104,7 +104,7 @@ static struct functions list;
 static struct functions_3_2 list_3_2;
 static char control[4096], logpath[4096];
 static struct rule rules[MAX_RULES];
-static int rule_count, open_sessions, stuck_gone, stuck_quiet;
+static int rule_count, open_sessions, stuck_gone, stuck_quiet, was_quiet;
 static struct stat seen;
 static W objects[MAX_OBJECTS]; /* reuse-handles: the real handles */
 static W object_count;
@@ -347,6 +347,10 @@ static int before(int fn, const W *args, W *rv, W *after)
 		r->used = 1;
 		lose_sessions();
 	}
+	if (was_quiet && find(QUIET) == NULL && !stuck_quiet) {
+		was_quiet = 0; /* SoftHSM2 does not take up again what it had before */
+		lose_sessions();
+	}
 	if ((r = find(GONE)) != NULL && r->sticky)
 		stuck_gone = 1;
 	if ((r = find(QUIET)) != NULL && r->sticky)
@@ -360,8 +364,10 @@ static int before(int fn, const W *args, W *rv, W *after)
 	}
 	if (find(GONE) != NULL || stuck_gone)
 		over = gone(fn, rv);
-	if (!over && (find(QUIET) != NULL || stuck_quiet))
+	if (!over && (find(QUIET) != NULL || stuck_quiet)) {
+		was_quiet = 1;
 		over = quiet(fn, rv);
+	}
 	if (!over && fn == I_Login && find(LOCK) != NULL) {
 		*rv = PIN_LOCKED;
 		over = 1;
