@@ -32,7 +32,8 @@ type worker struct {
 	log    *slog.Logger
 	rhythm rhythm
 	woken  signal
-	failed string // what the log says of a pass that failed
+	turn   chan struct{} // held during a pass of the loop, and by who pauses it; its capacity is 1
+	failed string        // what the log says of a pass that failed
 	// pass does what is due at now and tells when it is to run again; the zero time leaves that to the rhythm.
 	pass func(ctx context.Context, now time.Time) (due time.Time, err error)
 }
@@ -42,11 +43,17 @@ func (s *Service) worker(failed string, r rhythm, woken signal, pass func(contex
 	if woken == nil {
 		woken = make(signal, 1)
 	}
-	return &worker{clock: s.cfg.Clock, log: s.cfg.Logger, rhythm: r, woken: woken, failed: failed, pass: pass}
+	return &worker{clock: s.cfg.Clock, log: s.cfg.Logger, rhythm: r, woken: woken, turn: make(chan struct{}, 1), failed: failed, pass: pass}
 }
 
 // Wake makes Run look at once. It never blocks.
 func (w *worker) Wake() { w.woken.tell() }
+
+// Pause keeps Run from passes until resume is called; one that is under way ends first. A pass that was due meanwhile follows.
+func (w *worker) Pause() (resume func()) {
+	w.turn <- struct{}{}
+	return func() { <-w.turn }
+}
 
 // Run looks at once, when it is woken and when something is due, until the context ends; it answers nil then. What fails is
 // logged and tried again.
@@ -61,7 +68,13 @@ func (w *worker) Run(ctx context.Context) error {
 		case <-w.woken:
 		case <-timer.C:
 		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case w.turn <- struct{}{}:
+		}
 		due, err := w.pass(ctx, w.clock.Now())
+		<-w.turn
 		if err == nil {
 			retry = w.rhythm.retry
 			timer.Reset(w.until(due))

@@ -94,6 +94,39 @@ func TestWorkerIsWoken(t *testing.T) {
 	})
 }
 
+// A pause begins when no pass is under way, and what was due meanwhile follows it. It keeps nobody from ending the worker.
+func TestWorkerIsPaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun, over := 0, 0
+		w := lifecycle.NewWorker(lifecycle.New(lifecycle.Config{Clock: bubbled{}}), time.Minute, time.Second, 0,
+			func(context.Context, time.Time) (time.Time, error) {
+				begun++
+				time.Sleep(time.Second)
+				over++
+				return time.Time{}, nil
+			})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Run(ctx) }()
+		synctest.Wait()
+		assert.Equal(t, 1, begun)
+		resume := w.Pause()
+		assert.Equal(t, 1, over)
+		w.Wake()
+		time.Sleep(time.Hour)
+		assert.Equal(t, 1, begun)
+		resume()
+		synctest.Wait()
+		assert.Equal(t, 2, begun)
+		defer w.Pause()()
+		w.Wake()
+		synctest.Wait()
+		cancel()
+		require.NoError(t, <-ended)
+		assert.Equal(t, 2, over)
+	})
+}
+
 // Keys whose turn can't be taken now keep none behind them from theirs, however many they are.
 func TestKeysThatFailKeepNoOtherFromItsTurn(t *testing.T) {
 	w := newWorld(t)

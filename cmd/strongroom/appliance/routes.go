@@ -206,10 +206,13 @@ func (a *Appliance) devRoutes(s *admin.Server) {
 	})
 }
 
-// advance moves the clock and does all that has become due before it answers. The loops of sweeper and rotator notice a
-// moved clock only at their next look, so that what became due is this call's to do and to report. A jump over several
-// rotation periods rotates a key once, as AWS does with a key whose dates were missed, and its next date is one period on.
+// advance moves the clock and does all that has become due before it answers. The loops of sweeper, rotator and expirer rest
+// meanwhile, so that what became due is this call's to do and to report. A jump over several rotation periods rotates a key
+// once, as AWS does with a key whose dates were missed, and its next date is one period on.
 func (a *Appliance) advance(ctx context.Context, d time.Duration) (admin.Advanced, error) {
+	for _, loop := range []interface{ Pause() (resume func()) }{a.sweeper, a.rotator, a.expirer} {
+		defer loop.Pause()()
+	}
 	if err := a.opts.Mover.Advance(d); err != nil {
 		return admin.Advanced{}, admin.BadRequest(err)
 	}
