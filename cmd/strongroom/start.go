@@ -7,8 +7,9 @@ import (
 	"github.com/strongroom/strongroom/cmd/strongroom/appliance"
 )
 
-// startGrace is how long what is being started may go on after the program was told to end.
-const startGrace = 5 * time.Second
+// startGrace is how long what is being started may go on after the program was told to end: long for a busy machine, and less
+// than the service manager waits.
+const startGrace = 30 * time.Second
 
 // unhurried gives a context for a start: it ends a while after ctx does. So a start is not cut off between two steps, of which
 // a token may have done the first; one that hangs is. done is to be called when the start is over.

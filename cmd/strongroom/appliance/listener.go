@@ -128,6 +128,9 @@ func serverTLS(field string, t *config.TLS, log *slog.Logger) (*tls.Config, erro
 	return c, nil
 }
 
+// probeTimeout bounds the look at a listener of our own, also on a machine that stands still for a while.
+const probeTimeout = 30 * time.Second
+
 // probe shows that a listener answers: whatever it says to a GET is an answer.
 func (l *listener) probe(ctx context.Context) error {
 	network, address := l.net.Addr().Network(), l.net.Addr().String()
@@ -136,7 +139,7 @@ func (l *listener) probe(ctx context.Context) error {
 			address = net.JoinHostPort("localhost", port)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, network, address)
