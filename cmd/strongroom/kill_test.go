@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -196,8 +194,9 @@ func kills(t *testing.T) int {
 func TestKill(t *testing.T) {
 	ctx := context.Background()
 	// The external store's proxy is the appliance's own: it must be at the same address after each start.
-	address, err := freeAddress()
+	address, release, err := keepAddress()
 	require.NoError(t, err)
+	t.Cleanup(release)
 	r := newRig(t, "--xks-addr", address, "--xks-timeout", "20s")
 	r.start()
 	m := newModel(ctx, r)
@@ -221,20 +220,28 @@ func TestKill(t *testing.T) {
 	witness(t, r.dir)
 }
 
-// nextPort goes round the ports that freeAddress gives, so that no two tests get the same.
-var nextPort atomic.Uint32
-
-// freeAddress is one where nothing listens. Its port is below those that the kernel gives out by itself, so that nobody's
-// connection and no other test's appliance has it while the one that it is for is away.
-func freeAddress() (string, error) {
-	var err error
-	for range 100 {
-		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+(uint32(os.Getpid())+nextPort.Add(1))%10_000)); err == nil {
-			return l.Addr().String(), l.Close()
-		}
+// keepAddress gives an address where an appliance can listen that is told to, again and again. Until release is called its
+// port is nobody else's, neither to listen nor for a connection: a socket is bound to it that never listens. Linux lets others
+// listen beside such a socket if both have SO_REUSEADDR, as Go's listeners do, and gives the port to none that did not ask for it.
+func keepAddress() (address string, release func(), err error) {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return "", nil, os.NewSyscallError("socket", err)
 	}
-	return "", fmt.Errorf("no free port was found: %w", err)
+	release = func() { _ = syscall.Close(fd) } // nothing was ever written to it
+	err = os.NewSyscallError("setsockopt", syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1))
+	if err == nil {
+		err = os.NewSyscallError("bind", syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	}
+	var at syscall.Sockaddr
+	if err == nil {
+		at, err = syscall.Getsockname(fd)
+	}
+	if err != nil {
+		release()
+		return "", nil, err
+	}
+	return fmt.Sprintf("127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port), release, nil // the family is that of the socket
 }
 
 // change is what a worker knows of one thing: what was last acknowledged, and what was asked after that without an answer.

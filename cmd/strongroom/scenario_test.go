@@ -21,8 +21,8 @@ import (
 // awsCLI is the distribution's AWS CLI. Others that may be in the PATH are of other versions.
 const awsCLI = "/usr/bin/aws"
 
-// TestScenarios runs testdata/scenarios. In FREE_ADDRESS they have an address where nothing listens, and nothing will by
-// itself; in CLOSED_PORT a port of the loop-back interface where nothing can. Besides testscript's own commands they have:
+// TestScenarios runs testdata/scenarios. In FREE_ADDRESS they have an address where nobody listens but who is told to; in
+// CLOSED_PORT a port of the loop-back interface where nothing can. Besides testscript's own commands they have:
 //
 //	start [flags]      run `strongroom dev --dir appliance` and wait until it is ready; the variables of dev.env are set,
 //	                   and TRUST is the trust anchor's text as it stands in a JSON string
@@ -59,10 +59,11 @@ func setupScenario(env *testscript.Env) error {
 			_ = r.end(syscall.SIGKILL)
 		}
 	})
-	address, err := freeAddress()
+	address, forget, err := keepAddress()
 	if err != nil {
 		return err
 	}
+	env.Defer(forget)
 	env.Setenv("FREE_ADDRESS", address)
 	closed, release, err := xkstest.Reserve(0)
 	if err != nil {
