@@ -27,7 +27,7 @@ func provoke(t *testing.T, scenario string) error {
 	t.Helper()
 	p := xkstest.Start(t)
 	cfg := client.Config{
-		Endpoint: p.Endpoint, URIPath: xkstest.URIPath, Region: xkstest.Region, AllowPort: true, RootCAs: p.Authority.Pool(), Timeout: 20 * time.Second,
+		Endpoint: p.Endpoint, URIPath: xkstest.URIPath, Region: xkstest.Region, AllowPort: true, RootCAs: p.Authority.Pool(), Timeout: time.Minute,
 		Credential: sigv4.Credential{AccessKeyID: xkstest.AccessKeyID, Secret: []byte(xkstest.Secret)},
 	}
 	switch scenario {
@@ -66,6 +66,7 @@ func use(operation string) xksstore.Use {
 
 // Every row of the specification's table, against real failures of a real connection.
 func TestEveryRow(t *testing.T) {
+	t.Parallel()
 	file, err := os.Open(filepath.Join("..", "..", "testdata", "xks", "kms-errors.csv"))
 	require.NoError(t, err)
 	defer file.Close()
