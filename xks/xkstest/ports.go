@@ -45,7 +45,7 @@ func bind(fd, port int) error {
 func reserve(t testing.TB, port int) int {
 	t.Helper()
 	reserved, release, err := Reserve(port)
-	for range 1000 { // a listener that was closed may not have left yet
+	for range 60_000 { // a listener that was closed stays where a process is just being forked, until its program runs
 		if err == nil {
 			break
 		}
