@@ -65,7 +65,7 @@ func ourProxy(t *testing.T, b breakage) conformance.Config {
 		credentials[i], err = proxy.NewCredential(rand.Reader)
 		require.NoError(t, err)
 	}
-	cfg := proxy.Config{Deadline: time.Minute}
+	cfg := proxy.Config{Deadline: time.Minute, BodyTimeout: time.Minute}
 	if b.config != nil {
 		b.config(&cfg)
 	}
@@ -92,6 +92,7 @@ func ourProxy(t *testing.T, b breakage) conformance.Config {
 		Certificates: []tls.Certificate{authority.Issue("localhost")}, ClientCAs: authority.Pool(), ClientNames: []string{kmsName},
 	}, nil)
 	require.NoError(t, err)
+	server.ReadHeaderTimeout, server.WriteTimeout = time.Minute, time.Minute // for a machine that stands still for a while
 	if b.handler != nil {
 		server.Handler = b.handler(p)
 	}

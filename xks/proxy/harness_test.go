@@ -72,7 +72,7 @@ func deploy(t testing.TB, keys proxy.Keys, change func(*proxy.Config, []proxy.Re
 	d := &deployment{t: t, ca: xkstest.NewAuthority(t), creds: map[string]proxy.Credential{pathA: newCredential(t), pathB: newCredential(t)}}
 	d.keys, _ = keys.(*tokenkeys.Keys)
 	// Only tests of deadlines have one that a busy machine can overrun.
-	cfg := proxy.Config{Recorder: proxy.RecorderFunc(d.record), Deadline: time.Minute}
+	cfg := proxy.Config{Recorder: proxy.RecorderFunc(d.record), Deadline: time.Minute, BodyTimeout: time.Minute}
 	d.realms = []proxy.Realm{
 		{Name: "a", URIPath: pathA, Credentials: []proxy.Credential{d.creds[pathA]}, Regions: []string{region}, Keys: keys},
 		{Name: "b", URIPath: pathB, Credentials: []proxy.Credential{d.creds[pathB]}, Keys: keys},
@@ -111,6 +111,7 @@ func (d *deployment) serve(o proxy.TLSOptions) {
 	d.t.Helper()
 	server, err := proxy.NewServer(d.proxy, o, nil)
 	require.NoError(d.t, err)
+	server.ReadHeaderTimeout, server.WriteTimeout = time.Minute, time.Minute // of the handshake too
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(d.t, err)
 	done := make(chan error, 1)
@@ -129,6 +130,25 @@ func (d *deployment) serve(o proxy.TLSOptions) {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: d.ca.Pool()}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 64}
 	d.t.Cleanup(transport.CloseIdleConnections)
 	d.client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if o.ClientCAs == nil {
+		d.connect(transport)
+	}
+}
+
+// connect leaves a connection that can be used. net/http's server closes one of HTTP/2 whose client takes longer than two
+// seconds for its SETTINGS, and nothing but another connection helps on a machine that stood still at that moment.
+func (d *deployment) connect(transport *http.Transport) {
+	d.t.Helper()
+	var resp *http.Response
+	var err error
+	for range 10 {
+		if resp, err = (&http.Client{Transport: transport}).Get(d.url + "/ping"); err == nil {
+			_, err = io.Copy(io.Discard, resp.Body)
+			require.NoError(d.t, errors.Join(err, resp.Body.Close()))
+			return
+		}
+	}
+	require.NoError(d.t, err)
 }
 
 // answer is what came back.
