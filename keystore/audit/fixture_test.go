@@ -107,6 +107,7 @@ type disk struct {
 	sync    error
 	open    error
 	opened  error         // of opening, once the file is there
+	opening func()        // what opening waits for; nil is nothing
 	stall   chan struct{} // Write waits for it to close
 	syncs   int
 	stalled chan struct{} // closed when a Write waits
@@ -124,10 +125,27 @@ func (d *disk) mend() {
 	d.set(func(d *disk) { d.write, d.sync, d.open, d.opened = nil, nil, nil, nil })
 }
 
+// between waits until a log that can't be written is between two tries, and keeps it there until release is called: each try
+// opens the segment anew.
+func (d *disk) between() (release func()) {
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	d.set(func(d *disk) {
+		d.opening = sync.OnceFunc(func() {
+			close(begun)
+			<-goOn
+		})
+	})
+	<-begun
+	return func() { close(goOn) }
+}
+
 func (d *disk) openFile(path string, create bool) (audit.Segment, int64, error) {
 	d.mu.Lock()
-	err, after := d.open, d.opened
+	err, after, opening := d.open, d.opened, d.opening
 	d.mu.Unlock()
+	if opening != nil {
+		opening()
+	}
 	if err != nil {
 		return nil, 0, err
 	}
