@@ -225,6 +225,9 @@ func TestConnectionErrorCodes(t *testing.T) {
 			assert.Equal(t, keystore.Failed, conn)
 
 			tokens.Set()
+			if c.want == "NETWORK_ERRORS" { // the token is not opened before the call that hung is over
+				require.Eventually(t, func() bool { return opens(good) }, time.Minute, 10*time.Millisecond)
+			}
 			good.PIN = hsm.Secret{}
 			s.opener.ClusterTokens[clusterA] = good
 			assert.Equal(t, keystore.Disconnected, s.disconnect(id).Conn)
@@ -235,6 +238,12 @@ func TestConnectionErrorCodes(t *testing.T) {
 			require.NoError(t, s.backend(id).Health(t.Context()))
 		})
 	}
+}
+
+// opens reports whether a token can be opened.
+func opens(cfg hsm.Config) bool {
+	token, err := pkcs11.Open(context.Background(), cfg)
+	return err == nil && token.Close() == nil
 }
 
 // blankSlot finds the slot that SoftHSM2 keeps for a token to come.
@@ -311,7 +320,10 @@ func TestStartWithoutTheToken(t *testing.T) {
 	assert.Equal(t, keystore.Connected, s.settled(id).Conn)
 	assert.Equal(t, keystore.KindInvalidState, keystore.KindOf(sealOn(s.backend(id), &h)))
 	tokens.Set()
-	require.Eventually(t, func() bool { return sealOn(s.backend(id), &h) == nil }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		b, conn := s.manager.Resolve(region, id)
+		return conn == keystore.Connected && sealOn(b, &h) == nil
+	}, time.Minute, 10*time.Millisecond)
 }
 
 func TestStartWithAPINThatWasChangedMeanwhile(t *testing.T) {
