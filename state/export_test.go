@@ -1,5 +1,13 @@
 package state
 
+import (
+	"io"
+	"syscall"
+)
+
+// Inherit gives what a process that is being started has of a lock for a moment, until it becomes its own program.
+func Inherit(lock io.Closer) (fd int, err error) { return syscall.Dup(int(lock.(*dirLock).file.Fd())) }
+
 // Cache opens the directory's cache to tests, with strings as values; a value takes its length in bytes.
 type Cache struct{ c cache[string] }
 

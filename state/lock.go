@@ -58,8 +58,10 @@ func LockDir(dir string) (io.Closer, error) {
 
 type dirLock struct{ file *os.File }
 
+// Close gives the lock back by name: to close the file alone leaves it to any process that is being started at this moment,
+// until that becomes its own program.
 func (l *dirLock) Close() error {
-	return errors.Join(l.file.Truncate(0), l.file.Close())
+	return errors.Join(l.file.Truncate(0), syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN), l.file.Close())
 }
 
 func readPID(f *os.File) int {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -19,8 +20,9 @@ const lockDirOf = "STRONGROOM_TEST_LOCK_DIR"
 
 func TestLockDirOfAnotherProcess(t *testing.T) {
 	if dir := os.Getenv(lockDirOf); dir != "" {
-		_, err := state.LockDir(dir)
+		lock, err := state.LockDir(dir)
 		require.NoError(t, err)
+		t.Cleanup(func() { _ = lock.Close() }) // what nobody refers to any more is closed
 		fmt.Println("locked")
 		select {} // until it is killed
 	}
@@ -44,6 +46,21 @@ func TestLockDirOfAnotherProcess(t *testing.T) {
 	require.Error(t, holder.Wait())
 	lock, err := state.LockDir(dir)
 	require.NoError(t, err, "the lock of a process that was killed is gone")
+	require.NoError(t, lock.Close())
+}
+
+// A process that is started while the lock is held has it too until it becomes its own program: to give it back is not to wait
+// for that.
+func TestLockDirWhileAProcessStarts(t *testing.T) {
+	dir := t.TempDir()
+	lock, err := state.LockDir(dir)
+	require.NoError(t, err)
+	fd, err := state.Inherit(lock)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, syscall.Close(fd)) }()
+	require.NoError(t, lock.Close())
+	lock, err = state.LockDir(dir)
+	require.NoError(t, err)
 	require.NoError(t, lock.Close())
 }
 
