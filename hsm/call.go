@@ -28,7 +28,7 @@ func inside[T any](ctx context.Context, c *core, s *lease, op string, fn func(Se
 		}
 		done <- result{v, err}
 	}()
-	timer := time.NewTimer(c.deadline(op))
+	wait := newPatience(c.deadline(op))
 	var zero T
 	finish := func(r result) (T, error) {
 		if r.err != nil {
@@ -37,38 +37,21 @@ func inside[T any](ctx context.Context, c *core, s *lease, op string, fn func(Se
 		}
 		return r.value, nil
 	}
-	select {
-	case r := <-done:
-		timer.Stop()
-		return finish(r)
-	case <-timer.C:
-		select {
-		case r := <-done: // in time; it was this process that stood still
-			return finish(r)
-		default:
-		}
+	switch wait.await(ctx.Done(), over) {
+	case callOverran:
 		s.dirty, s.hangs = true, over
 		c.countStuck(&counted, over)
 		return zero, &Error{Op: op, Class: Timeout, Err: errOverrun}
-	case <-ctx.Done():
-		select {
-		case r := <-done:
-			timer.Stop()
-			return finish(r)
-		default:
-		}
+	case callerLeft:
 		s.dirty, s.hangs = true, over
 		c.spawn(func() {
-			defer timer.Stop()
-			select {
-			case <-over:
-			case <-timer.C:
+			if wait.await(c.ctx.Done(), over) == callOverran {
 				c.countStuck(&counted, over)
-			case <-c.ctx.Done():
 			}
 		})
 		return zero, &Error{Op: op, Class: Timeout, Err: context.Cause(ctx)}
 	}
+	return finish(<-done)
 }
 
 // pairTimeouts is how many call deadlines a key pair may take: a token searches for primes, an RSA-4096 key on a busy

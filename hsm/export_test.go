@@ -1,6 +1,9 @@
 package hsm
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Inside the package, for the tests of its parts.
 
@@ -143,4 +146,12 @@ func (t *Token) DestroyCopy(ctx context.Context, gen uint64, copied Handle) erro
 	return c.manage(ctx, func(s *lease) error {
 		return c.destroyCopy(ctx, s, &entry{gen: gen, work: copied, copied: true})
 	})
+}
+
+// Overruns waits for the end of a call in a process that first stands still, and tells whether the call overran its
+// deadline.
+func Overruns(deadline, still time.Duration, over <-chan struct{}) bool {
+	p := newPatience(deadline)
+	time.Sleep(still)
+	return p.await(nil, over) == callOverran
 }

@@ -268,27 +268,23 @@ func bounded[T any](ctx context.Context, l *Library, timeout time.Duration, op s
 		value T
 		err   error
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errOverrun)
-	defer cancel()
-	done := make(chan result, 1)
+	done, over := make(chan result, 1), make(chan struct{})
 	l.inside.Add(1)
 	go func() {
 		v, err := call()
 		l.inside.Add(-1)
+		close(over)
 		done <- result{v, err}
 	}()
-	var r result
-	select {
-	case r = <-done:
-	case <-ctx.Done():
-		select {
-		case r = <-done: // in time; it was this process that stood still
-		default:
-			return r.value, &Error{Op: op, Class: Timeout, Err: context.Cause(ctx)}
-		}
+	var zero T
+	switch newPatience(timeout).await(ctx.Done(), over) {
+	case callOverran:
+		return zero, &Error{Op: op, Class: Timeout, Err: errOverrun}
+	case callerLeft:
+		return zero, &Error{Op: op, Class: Timeout, Err: context.Cause(ctx)}
 	}
+	r := <-done
 	if r.err != nil {
-		var zero T
 		return zero, fail(op, r.err)
 	}
 	return r.value, nil

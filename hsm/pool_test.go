@@ -141,3 +141,33 @@ func TestCacheIsBounded(t *testing.T) {
 	require.NotNil(t, c.Get("z", 1))
 	require.Nil(t, c.Get("z", 2), "handles do not outlive their login")
 }
+
+// TestPatience: a process that stands still for longer than a call's deadline has not waited for the call meanwhile.
+func TestPatience(t *testing.T) {
+	for name, tc := range map[string]struct {
+		still, call time.Duration // 0: it never ends
+		overruns    time.Duration // 0: it does not
+	}{
+		"in time":                         {call: 7 * time.Second},
+		"never":                           {overruns: 8 * time.Second},
+		"too late":                        {call: 9 * time.Second, overruns: 8 * time.Second},
+		"over while it stood still":       {still: 20 * time.Second, call: 10 * time.Second},
+		"in time after it stood still":    {still: 20 * time.Second, call: 26 * time.Second},
+		"never, although it stood still":  {still: 20 * time.Second, overruns: 27 * time.Second},
+		"too late, and it stood still":    {still: 20 * time.Second, call: 28 * time.Second, overruns: 27 * time.Second},
+		"in time, and it stood for a bit": {still: time.Second / 2, call: 7 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began, over := time.Now(), make(chan struct{})
+				if tc.call > 0 {
+					time.AfterFunc(tc.call, func() { close(over) })
+				}
+				require.Equal(t, tc.overruns > 0, hsm.Overruns(8*time.Second, tc.still, over))
+				if tc.overruns > 0 {
+					require.Equal(t, tc.overruns, time.Since(began))
+				}
+			})
+		})
+	}
+}
