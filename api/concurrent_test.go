@@ -66,7 +66,7 @@ func TestHTTP2(t *testing.T) {
 	a.url = s.URL
 	var resp *http.Response
 	var err error
-	for range 10 { // net/http closes a connection whose client takes longer than two seconds for its SETTINGS
+	for range 10 { // net/http's server closes a connection whose first frames it has not come to read within two seconds
 		if resp, err = s.Client().Do(a.request(t, "ListKeys", `{}`)); err == nil {
 			break
 		}

@@ -77,8 +77,8 @@ func TestSDKSignerOverTheWire(t *testing.T) {
 	}
 }
 
-// connect leaves the client a connection. net/http's server closes one of HTTP/2 whose client takes longer than two seconds for its
-// SETTINGS: on a machine that stood still at that moment it takes another one.
+// connect leaves the client a connection. net/http's server closes one of HTTP/2 whose first frames it has not come to read within
+// two seconds: on a machine that stood still at that moment it takes another one.
 func connect(t *testing.T, server *httptest.Server) {
 	t.Helper()
 	var resp *http.Response

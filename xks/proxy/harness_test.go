@@ -135,8 +135,8 @@ func (d *deployment) serve(o proxy.TLSOptions) {
 	}
 }
 
-// connect leaves a connection that can be used. net/http's server closes one of HTTP/2 whose client takes longer than two
-// seconds for its SETTINGS, and nothing but another connection helps on a machine that stood still at that moment.
+// connect leaves a connection that can be used. net/http's server closes one of HTTP/2 whose first frames it has not come to
+// read within two seconds, and nothing but another connection helps on a machine that stood still at that moment.
 func (d *deployment) connect(transport *http.Transport) {
 	d.t.Helper()
 	var resp *http.Response
