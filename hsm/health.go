@@ -258,9 +258,7 @@ func (c *core) verifyCached(ctx context.Context, gen uint64) {
 			if err := e.on(s, "C_GetAttributeValue"); err != nil {
 				return err
 			}
-			_, err := call(ctx, c, s, "C_GetAttributeValue", func(raw Session) ([]Attribute, error) {
-				return raw.Attributes(e.object, ckaID)
-			})
+			_, err := c.attributes(ctx, s, e.object, ckaID)
 			return err
 		})
 		if err != nil {

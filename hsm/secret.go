@@ -11,7 +11,7 @@ import (
 // secretText stands for a secret wherever one is printed.
 const secretText = "[secret]"
 
-// Secret holds a PIN. It prints as a placeholder in every format, and is read
+// Secret holds a PIN. It prints as secretText in every format, and is read
 // only through [Secret.Reveal].
 type Secret struct{ value string }
 
@@ -32,18 +32,18 @@ func (s Secret) Equal(other Secret) bool {
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
-// String implements fmt.Stringer with a placeholder.
+// String implements fmt.Stringer with secretText.
 func (Secret) String() string { return secretText }
 
-// Format implements fmt.Formatter with a placeholder, whatever the verb.
+// Format implements fmt.Formatter with secretText, whatever the verb.
 func (Secret) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, secretText) }
 
-// GoString implements fmt.GoStringer with a placeholder.
+// GoString implements fmt.GoStringer with secretText.
 func (Secret) GoString() string { return secretText }
 
-// LogValue implements slog.LogValuer with a placeholder.
+// LogValue implements slog.LogValuer with secretText.
 func (Secret) LogValue() slog.Value { return slog.StringValue(secretText) }
 
-// MarshalText implements encoding.TextMarshaler with a placeholder, so that no
+// MarshalText implements encoding.TextMarshaler with secretText, so that no
 // encoder writes a PIN by accident.
 func (Secret) MarshalText() ([]byte, error) { return []byte(secretText), nil }

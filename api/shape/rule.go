@@ -28,7 +28,7 @@ func oneOf(values ...string) Rule { return Rule{Enum: values} }
 // matching adds a pattern of the model. The whole value has to match, anchored in the model or not.
 func (r Rule) matching(pattern string) Rule {
 	r.Pattern = pattern
-	// RE2 writes a character by its number in braces, where the model's patterns have \uXXXX.
+	// RE2 writes a character by its number in braces, where the model's patterns have \u and four digits.
 	r.pattern = regexp.MustCompile(`^(?:` + unicodeEscape.ReplaceAllString(pattern, `\x{$1}`) + `)$`)
 	return r
 }

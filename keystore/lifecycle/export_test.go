@@ -9,7 +9,7 @@ import (
 func NewWorker(s *Service, idle, retry, most time.Duration, pass func(context.Context, time.Time) (time.Time, error)) interface {
 	Run(context.Context) error
 	Wake()
-	Pause() (resume func())
+	Pause(context.Context) (resume func(), err error)
 } {
 	return s.worker("the pass failed", rhythm{idle, retry, most}, nil, pass)
 }

@@ -49,10 +49,15 @@ func (s *Service) worker(failed string, r rhythm, woken signal, pass func(contex
 // Wake makes Run look at once. It never blocks.
 func (w *worker) Wake() { w.woken.tell() }
 
-// Pause keeps Run from passes until resume is called; one that is under way ends first. A pass that was due meanwhile follows.
-func (w *worker) Pause() (resume func()) {
-	w.turn <- struct{}{}
-	return func() { <-w.turn }
+// Pause keeps Run from passes until resume is called; one that is under way ends first, and whoever does not wait for it gets
+// the cause of the context's end. A pass that was due meanwhile follows.
+func (w *worker) Pause(ctx context.Context) (resume func(), err error) {
+	select {
+	case w.turn <- struct{}{}:
+		return func() { <-w.turn }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // Run looks at once, when it is woken and when something is due, until the context ends; it answers nil then. What fails is

@@ -90,7 +90,7 @@ func scalar(n *big.Int) *element {
 	return &w
 }
 
-// PrivateKey is a key pair. It prints as a placeholder.
+// PrivateKey is a key pair. It prints as what it is, without its value.
 type PrivateKey struct {
 	secret element
 	public PublicKey

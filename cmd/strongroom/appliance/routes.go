@@ -210,8 +210,14 @@ func (a *Appliance) devRoutes(s *admin.Server) {
 // meanwhile, so that what became due is this call's to do and to report. A jump over several rotation periods rotates a key
 // once, as AWS does with a key whose dates were missed, and its next date is one period on.
 func (a *Appliance) advance(ctx context.Context, d time.Duration) (admin.Advanced, error) {
-	for _, loop := range []interface{ Pause() (resume func()) }{a.sweeper, a.rotator, a.expirer} {
-		defer loop.Pause()()
+	for _, loop := range []interface {
+		Pause(context.Context) (resume func(), err error)
+	}{a.sweeper, a.rotator, a.expirer} {
+		resume, err := loop.Pause(ctx)
+		if err != nil {
+			return admin.Advanced{}, err
+		}
+		defer resume()
 	}
 	if err := a.opts.Mover.Advance(d); err != nil {
 		return admin.Advanced{}, admin.BadRequest(err)
